@@ -1,0 +1,298 @@
+// Package count joins the events of a log into sessions, counts the failed
+// logins of each client, and judges who is over the limit. It knows nothing of
+// daemons, and is told the time.
+package count
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"slices"
+	"time"
+
+	"ban_smtpd/parse"
+)
+
+// Rules are the rules of judgement; see ban_smtpd(8).
+type Rules struct {
+	Tries   int           // a client with more failures than this …
+	Within  time.Duration // … in a window of this length is over the limit; 0: in all of the log
+	Expire  time.Duration // a ban is in force so long after the failure that crossed the limit
+	Prefix4 int           // length of the prefix that is one client
+	Prefix6 int
+
+	Now   time.Time // the time of judgement
+	Ended bool      // nothing after Now is looked at, as if the log had ended there
+
+	Ignored  func(netip.Addr) bool   // never counted
+	Overlaps func(netip.Prefix) bool // such a prefix is judged address by address
+}
+
+// Offender is a client over the limit, whose ban is in force.
+type Offender struct {
+	Prefix   netip.Prefix
+	Failures int
+	Users    int      // different names that were tried, at most maxUsers are told apart
+	Names    []string // the first three of them, as logged
+	First    time.Time
+	Last     time.Time
+}
+
+// Totals says what was counted, and what was not.
+type Totals struct {
+	Failures  int // failed logins
+	Outside   int // of these, older than the window
+	Clients   int // clients that failed
+	Ignored   int // failures of ignored clients
+	Local     int // failures of clients that did not come from the network
+	Nameless  int // failures whose session is not in the log, so nobody knows the address
+	Forgiven  int // failures before a success of the same user
+	Misdated  int // events more than a day in the future, which are not counted
+	Addressed int // failures whose address was known
+}
+
+const (
+	maxUsers = 32  // names told apart for a client
+	maxNames = 3   // names kept
+	maxName  = 255 // bytes kept of one; smtpd(8) logs no more
+)
+
+// slack is how far in the future a stamp may lie and still count as now:
+// clocks differ, and a wrong time zone is up to half a day.
+const slack = 24 * time.Hour
+
+// Counter counts.
+type Counter struct {
+	Totals Totals
+
+	rules    Rules
+	now      int64
+	within   int64 // seconds
+	expire   int64
+	seed     maphash.Seed
+	sessions *sessions
+	clients  map[netip.Prefix]*client
+}
+
+// client is what is known of one client. While it is under the limit, fails
+// has its failures inside the window; at the one that crosses the limit they
+// are dropped, and until the ban ends only the sums grow.
+type client struct {
+	fails  []fail // in order of time
+	users  []user // of fails, or of the ban
+	banned bool   // over the limit
+	since  int64  // when it crossed the limit
+
+	failures    int // the sum of fails, or of the ban
+	first, last int64
+}
+
+type fail struct {
+	time  int64
+	user  uint64
+	count int
+}
+
+type user struct {
+	hash uint64
+	name []byte // nil but for the first ones
+}
+
+// New returns a counter.
+func New(r Rules) *Counter {
+	return &Counter{
+		rules:    r,
+		now:      r.Now.Unix(),
+		within:   int64(r.Within / time.Second),
+		expire:   int64(r.Expire / time.Second),
+		seed:     maphash.MakeSeed(),
+		sessions: newSessions(),
+		clients:  map[netip.Prefix]*client{},
+	}
+}
+
+// Add counts an event.
+func (c *Counter) Add(e *parse.Event) {
+	when := e.Time
+	if when > c.now {
+		switch {
+		case c.rules.Ended:
+			return
+		case when > c.now+int64(slack/time.Second):
+			c.Totals.Misdated++
+			return
+		}
+		when = c.now
+	}
+	switch e.Kind {
+	case parse.Connect:
+		c.sessions.connect(e)
+	case parse.Failure:
+		c.failure(e, when)
+	case parse.Success:
+		c.success(e, when)
+	case parse.Disconnect:
+		c.sessions.disconnect(e)
+	}
+}
+
+// prefix returns the client that addr is counted as.
+func (c *Counter) prefix(addr netip.Addr) netip.Prefix {
+	bits := c.rules.Prefix6
+	if addr.Is4() {
+		bits = c.rules.Prefix4
+	}
+	p, err := addr.Prefix(bits)
+	if err != nil || bits < addr.BitLen() && c.rules.Overlaps(p) {
+		return netip.PrefixFrom(addr, addr.BitLen())
+	}
+	return p
+}
+
+func (c *Counter) failure(e *parse.Event, when int64) {
+	c.Totals.Failures += e.Count
+	if c.within > 0 && when <= c.now-c.within {
+		c.Totals.Outside += e.Count
+	}
+	addr, known := c.sessions.addr(e)
+	switch {
+	case !known:
+		c.Totals.Nameless += e.Count
+		return
+	case !addr.IsValid():
+		c.Totals.Local += e.Count
+		return
+	}
+	c.Totals.Addressed += e.Count
+	if c.rules.Ignored(addr) {
+		c.Totals.Ignored += e.Count
+		return
+	}
+	prefix := c.prefix(addr)
+	cl := c.clients[prefix]
+	if cl == nil {
+		cl = &client{}
+		c.clients[prefix] = cl
+		c.Totals.Clients++
+	}
+	cl.failed(c, e, when)
+}
+
+// failed counts a failure of the client.
+func (cl *client) failed(c *Counter, e *parse.Event, when int64) {
+	cl.pass(c, when)
+	name := maphash.Bytes(c.seed, e.User)
+	if cl.banned {
+		cl.failures += e.Count
+		cl.first, cl.last = min(cl.first, when), max(cl.last, when)
+		cl.named(name, e.User)
+		return
+	}
+	// Two hosts in one log, or a clock that was set back: nearly always last.
+	i := len(cl.fails)
+	for i > 0 && cl.fails[i-1].time > when {
+		i--
+	}
+	cl.fails = slices.Insert(cl.fails, i, fail{when, name, e.Count})
+	cl.failures += e.Count
+	cl.named(name, e.User)
+	cl.slide(c)
+	if cl.failures <= c.rules.Tries {
+		return
+	}
+	cl.banned, cl.since = true, when
+	cl.first, cl.last = cl.fails[0].time, cl.fails[len(cl.fails)-1].time
+	cl.fails = nil
+}
+
+// success forgives the failures of a user who is now known to be who he says,
+// and of no other: a bot that has one good password keeps its guesses at the
+// rest. Over the limit nothing is forgiven.
+func (c *Counter) success(e *parse.Event, when int64) {
+	addr, known := c.sessions.addr(e)
+	if !known || !addr.IsValid() {
+		return
+	}
+	cl := c.clients[c.prefix(addr)]
+	if cl == nil {
+		return
+	}
+	cl.pass(c, when)
+	if cl.banned {
+		return
+	}
+	name := maphash.Bytes(c.seed, e.User)
+	cl.fails = slices.DeleteFunc(cl.fails, func(f fail) bool {
+		if f.user != name {
+			return false
+		}
+		cl.failures -= f.count
+		c.Totals.Forgiven += f.count
+		return true
+	})
+	cl.users = slices.DeleteFunc(cl.users, func(u user) bool { return u.hash == name })
+}
+
+// pass ends a ban whose time is over at when. What led to it, and what came
+// while it was in force, is spent: the client begins anew.
+func (cl *client) pass(c *Counter, when int64) {
+	if cl.banned && c.within > 0 && when > cl.since+c.expire {
+		*cl = client{}
+	}
+}
+
+// slide drops what the window, which ends with the latest failure, has left.
+func (cl *client) slide(c *Counter) {
+	if c.within == 0 {
+		return
+	}
+	begin := cl.fails[len(cl.fails)-1].time - c.within
+	n := 0
+	for n < len(cl.fails) && cl.fails[n].time <= begin {
+		cl.failures -= cl.fails[n].count
+		n++
+	}
+	if n > 0 {
+		cl.fails = cl.fails[n:]
+		cl.users = slices.DeleteFunc(cl.users, func(u user) bool { return !cl.has(u.hash) })
+	}
+}
+
+// named remembers a user name.
+func (cl *client) named(hash uint64, name []byte) {
+	if len(cl.users) >= maxUsers || slices.ContainsFunc(cl.users, func(u user) bool { return u.hash == hash }) {
+		return
+	}
+	u := user{hash: hash}
+	if len(cl.users) < maxNames {
+		u.name = append([]byte{}, name[:min(len(name), maxName)]...)
+	}
+	cl.users = append(cl.users, u)
+}
+
+func (cl *client) has(user uint64) bool {
+	return slices.ContainsFunc(cl.fails, func(f fail) bool { return f.user == user })
+}
+
+// Offenders returns the clients whose ban is in force, in no order.
+func (c *Counter) Offenders() []Offender {
+	var list []Offender
+	for prefix, cl := range c.clients {
+		if !cl.banned || c.within > 0 && c.now > cl.since+c.expire {
+			continue
+		}
+		o := Offender{
+			Prefix:   prefix,
+			Failures: cl.failures,
+			Users:    len(cl.users),
+			First:    time.Unix(cl.first, 0),
+			Last:     time.Unix(cl.last, 0),
+		}
+		for _, u := range cl.users {
+			if u.name != nil {
+				o.Names = append(o.Names, string(u.name))
+			}
+		}
+		list = append(list, o)
+	}
+	return list
+}

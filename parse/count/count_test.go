@@ -1,0 +1,173 @@
+package count
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ban_smtpd/parse"
+)
+
+var (
+	now  = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	none = func(netip.Prefix) bool { return false }
+)
+
+func rules() Rules {
+	return Rules{
+		Tries: 3, Within: time.Hour, Expire: 2 * time.Hour, Prefix4: 32, Prefix6: 64, Now: now,
+		Ignored: func(netip.Addr) bool { return false }, Overlaps: none,
+	}
+}
+
+// play counts a script: words "MINUTES KIND [USER [ADDRESS [COUNT]]]", where
+// MINUTES are before now, and KIND is fail, ok, or what a session needs.
+func play(t *testing.T, r Rules, script string) *Counter {
+	t.Helper()
+	c := New(r)
+	kinds := map[string]parse.Kind{"fail": parse.Failure, "ok": parse.Success, "conn": parse.Connect, "bye": parse.Disconnect}
+	for step := range strings.SplitSeq(script, ",") {
+		var minutes, n int
+		var kind, user, addr string
+		n = 1
+		fmt.Sscan(step, &minutes, &kind, &user, &addr, &n)
+		if addr == "" {
+			addr = "203.0.113.7"
+		}
+		if kinds[kind] == 0 {
+			t.Fatalf("bad step %q", step)
+		}
+		c.Add(&parse.Event{
+			Kind: kinds[kind], Time: now.Unix() - int64(minutes)*60, User: []byte(user),
+			Addr: netip.MustParseAddr(addr), Count: n,
+		})
+	}
+	return c
+}
+
+func offenders(c *Counter) string {
+	var list []string
+	for _, o := range c.Offenders() {
+		list = append(list, fmt.Sprintf("%v %d", o.Prefix, o.Failures))
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}
+
+func TestJudge(t *testing.T) {
+	tests := []struct {
+		name, script, want string
+		rules              func(*Rules)
+	}{
+		{"at the limit", "5 fail a,4 fail a,3 fail a", "", nil},
+		{"over the limit", "5 fail a,4 fail a,3 fail a,2 fail a", "203.0.113.7/32 4", nil},
+		{"folded lines", "5 fail a 203.0.113.7 4", "203.0.113.7/32 4", nil},
+		{"just inside the window", "59 fail a,40 fail a,20 fail a,0 fail a", "203.0.113.7/32 4", nil},
+		{"just outside the window", "60 fail a,40 fail a,20 fail a,0 fail a", "", nil},
+		{"the window slides", "70 fail a,50 fail a,40 fail a,15 fail a", "203.0.113.7/32 4", func(r *Rules) { r.Within = 56 * time.Minute }},
+		{"ban in force though the failures left the window", "119 fail a,119 fail a,118 fail a,118 fail a", "203.0.113.7/32 4", nil},
+		{"ban in force to the second", "120 fail a 203.0.113.7 4", "203.0.113.7/32 4", nil},
+		{"ban over", "121 fail a 203.0.113.7 4", "", nil},
+		{"not again for the same failures", "50 fail a 203.0.113.7 4,1 fail a", "", func(r *Rules) { r.Expire = 10 * time.Minute }},
+		{"again for new ones", "50 fail a 203.0.113.7 4,1 fail a 203.0.113.7 4", "203.0.113.7/32 4", func(r *Rules) { r.Expire = 10 * time.Minute }},
+		{"failures while banned are spent", "50 fail a 203.0.113.7 4,45 fail a 203.0.113.7 9,1 fail a", "", func(r *Rules) { r.Expire = 10 * time.Minute }},
+		{"no window", "9999 fail a 203.0.113.7 2,1 fail a 203.0.113.7 2", "203.0.113.7/32 4", func(r *Rules) { r.Within = 0 }},
+		{"no window, no end", "9999 fail a 203.0.113.7 4", "203.0.113.7/32 4", func(r *Rules) { r.Within = 0 }},
+		{"success forgives", "5 fail a 203.0.113.7 3,4 ok a,3 fail a 203.0.113.7 3", "", nil},
+		{"success of another does not", "5 fail a 203.0.113.7 3,4 ok b,3 fail a", "203.0.113.7/32 4", nil},
+		{"success elsewhere does not", "5 fail a 203.0.113.7 3,4 ok a 192.0.2.1,3 fail a", "203.0.113.7/32 4", nil},
+		{"success over the limit does not", "5 fail a 203.0.113.7 4,4 ok a", "203.0.113.7/32 4", nil},
+		{"success forgives that user only", "5 fail a 203.0.113.7 2,5 fail b,4 ok a,3 fail b 203.0.113.7 3", "203.0.113.7/32 4", nil},
+		{"success does not forgive what follows", "5 ok a,4 fail a 203.0.113.7 4", "203.0.113.7/32 4", nil},
+		{"a /64 is one client", "5 fail a 2001:db8::1,4 fail a 2001:db8::2,3 fail a 2001:db8::3,2 fail a 2001:db8::4", "2001:db8::/64 4", nil},
+		{"two /64 are two", "5 fail a 2001:db8::1 2,4 fail a 2001:db8:0:1::1 2", "", nil},
+		{"a /64 with an ignored address", "5 fail a 2001:db8::1 4,4 fail a 2001:db8::2 4,3 fail a 2001:db8::3 2", "2001:db8::2/128 4",
+			func(r *Rules) {
+				r.Ignored = func(a netip.Addr) bool { return a == netip.MustParseAddr("2001:db8::1") }
+				r.Overlaps = func(p netip.Prefix) bool { return p.Contains(netip.MustParseAddr("2001:db8::1")) }
+			}},
+		{"a clock set back", "10 fail a,15 fail a,12 fail a,11 fail a", "203.0.113.7/32 4", nil},
+		{"a clock set back for long", "0 fail a,90 fail a,0 fail a,0 fail a", "", nil},
+		{"a clock ahead", "-60 fail a 203.0.113.7 4", "203.0.113.7/32 4", nil},
+		{"a clock far ahead", "-1441 fail a 203.0.113.7 4", "", nil},
+		{"after --at", "-1 fail a 203.0.113.7 4", "", func(r *Rules) { r.Ended = true }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := rules()
+			if tt.rules != nil {
+				tt.rules(&r)
+			}
+			if got := offenders(play(t, r, tt.script)); got != tt.want {
+				t.Errorf("%s: got %q, want %q", tt.script, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestReport(t *testing.T) {
+	c := play(t, rules(), "80 fail old,9 fail a,8 fail b,7 ok a,6 fail c,5 fail d,4 fail e,3 fail b")
+	got := c.Offenders()
+	if len(got) != 1 {
+		t.Fatalf("got %v, want one offender", got)
+	}
+	o := got[0]
+	if o.Failures != 5 || o.Users != 4 || !slices.Equal(o.Names, []string{"b", "c", "d"}) {
+		t.Errorf("got %d failures of %d users %q, want 5 of 4 [b c d]", o.Failures, o.Users, o.Names)
+	}
+	if first, last := now.Add(-8*time.Minute), now.Add(-3*time.Minute); !o.First.Equal(first) || !o.Last.Equal(last) {
+		t.Errorf("got %v to %v, want %v to %v", o.First, o.Last, first, last)
+	}
+}
+
+// A million sessions that never end keep no more memory than some, and the
+// ones forgotten are those that were silent.
+func TestSessionsBounded(t *testing.T) {
+	s := newSessions()
+	addr := netip.MustParseAddr("203.0.113.7")
+	busy := &parse.Event{Session: 1, Addr: addr}
+	s.connect(busy)
+	for id := uint64(2); id < 1_000_000; id++ {
+		s.connect(&parse.Event{Session: id, Addr: addr})
+		if id%1000 == 0 {
+			if _, known := s.addr(&parse.Event{Session: 1}); !known {
+				t.Fatalf("the busy session is forgotten after %d", id)
+			}
+		}
+		if n := len(s.young) + len(s.old); n > 2*maxSessions {
+			t.Fatalf("%d sessions remembered, want at most %d", n, 2*maxSessions)
+		}
+	}
+	if _, known := s.addr(&parse.Event{Session: 2}); known {
+		t.Error("a session that was silent is remembered")
+	}
+	if _, known := s.addr(&parse.Event{Session: 999_999}); !known {
+		t.Error("the last session is forgotten")
+	}
+}
+
+func TestSessions(t *testing.T) {
+	c := New(rules())
+	addr := netip.MustParseAddr("203.0.113.7")
+	event := func(kind parse.Kind, host string, id uint64, addr netip.Addr) {
+		c.Add(&parse.Event{Kind: kind, Time: now.Unix(), Host: []byte(host), Session: id, Addr: addr, Count: 1})
+	}
+	event(parse.Connect, "mx1", 1, addr)
+	event(parse.Connect, "mx1", 1, netip.MustParseAddr("8.8.8.8")) // the first one stands
+	event(parse.Failure, "mx1", 1, netip.Addr{})
+	event(parse.Failure, "mx2", 1, netip.Addr{}) // another host's session
+	event(parse.Connect, "mx1", 2, netip.Addr{}) // local
+	event(parse.Failure, "mx1", 2, netip.Addr{})
+	event(parse.Disconnect, "mx1", 1, netip.Addr{})
+	event(parse.Failure, "mx1", 1, netip.Addr{}) // the session is over
+	want := Totals{Failures: 4, Clients: 1, Local: 1, Nameless: 2, Addressed: 1}
+	if c.Totals != want {
+		t.Errorf("got %+v, want %+v", c.Totals, want)
+	}
+	if cl := c.clients[netip.PrefixFrom(addr, 32)]; cl == nil || cl.failures != 1 {
+		t.Errorf("got %+v, want one failure of %v", cl, addr)
+	}
+}

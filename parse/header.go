@@ -1,0 +1,151 @@
+package parse
+
+import "bytes"
+
+// header is what stands between the time stamp and the message.
+type header struct {
+	host, hostEnd int     // where the host's name lies; empty if there is none
+	format        *format // nil for a program whose lines are not read
+}
+
+// cutHeader returns the message of a line whose stamp is cut off, and sets
+// p.line. The forms, all seen in logs of real syslogds:
+//
+//	HOST TAG[PID]: MESSAGE              syslogd(8), rsyslog
+//	TAG[PID]: MESSAGE                   forwarded without a host name
+//	HOST FACILITY.LEVEL TAG: MESSAGE    busybox; FreeBSD's syslogd -v, in <>
+//
+// The tag is the first word that ends in a colon, and at most the third.
+// What stands right of it may be a client's and is not looked at.
+func (p *Parser) cutHeader(rest []byte) (msg []byte, ok bool) {
+	// Neighbouring lines mostly have the same host and tag.
+	if n := len(p.head); n > 0 && len(rest) > n && bytes.Equal(rest[:n], p.head) {
+		return rest[n:], true
+	}
+	host, after, ok := word(rest)
+	if !ok {
+		return nil, false
+	}
+	tag := host
+	if isTag(tag) {
+		host = nil
+	} else {
+		if tag, after, ok = word(after); !ok {
+			return nil, false
+		}
+		if !isTag(tag) && isPriority(tag) {
+			if tag, after, ok = word(after); !ok {
+				return nil, false
+			}
+		}
+		if !isTag(tag) {
+			return nil, false
+		}
+	}
+	if len(after) == 0 || after[0] != ' ' {
+		return nil, false
+	}
+	msg = after[1:]
+	p.head = append(p.head[:0], rest[:len(rest)-len(msg)]...)
+	p.line = header{1, 1 + len(host), findFormat(program(tag))}
+	return msg, true
+}
+
+// word returns the word after one space, and what follows it.
+func word(b []byte) (w, after []byte, ok bool) {
+	if len(b) < 2 || b[0] != ' ' {
+		return nil, nil, false
+	}
+	b = b[1:]
+	i := bytes.IndexByte(b, ' ')
+	if i < 0 {
+		i = len(b)
+	}
+	return b[:i], b[i:], i > 0
+}
+
+func isTag(w []byte) bool {
+	return len(w) > 1 && w[len(w)-1] == ':'
+}
+
+// isPriority tells facility.level, such as mail.info or <mail.info>.
+func isPriority(w []byte) bool {
+	w = bytes.TrimSuffix(bytes.TrimPrefix(w, []byte("<")), []byte(">"))
+	facility, level, ok := bytes.Cut(w, []byte("."))
+	return ok && isAlnum(facility) && isAlnum(level)
+}
+
+func isAlnum(w []byte) bool {
+	for _, c := range w {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return len(w) > 0
+}
+
+// program returns smtpd of smtpd[20]: and of smtpd:
+func program(tag []byte) []byte {
+	tag = tag[:len(tag)-1]
+	if i := bytes.IndexByte(tag, '['); i > 0 && tag[len(tag)-1] == ']' {
+		return tag[:i]
+	}
+	return tag
+}
+
+func findFormat(program []byte) *format {
+	for i := range formats {
+		if string(program) == formats[i].tag {
+			return &formats[i]
+		}
+	}
+	return nil
+}
+
+// repetition reads what syslogd(8) writes instead of a line that is the same
+// as the one before it: " HOST last message repeated N times", without a tag.
+// It returns 0 if the line is not that.
+func repetition(rest []byte) (n int, host []byte) {
+	const words = " last message repeated "
+	i := bytes.Index(rest, []byte(words))
+	if i < 0 || i > 0 && (rest[0] != ' ' || bytes.IndexByte(rest[1:i], ' ') >= 0) {
+		return 0, nil
+	}
+	if i > 0 {
+		host = rest[1:i]
+	}
+	n, after := number(rest[i+len(words):])
+	if s := string(after); s != " times" && s != " time" {
+		return 0, nil
+	}
+	return n, host
+}
+
+// unfold reads rsyslog's form of a repetition, which has the text in it:
+// "message repeated N times: [ TEXT]". A message that is not that is returned
+// as it is, with a count of 1. No daemon that is read here begins a message
+// with a client's words.
+func unfold(msg []byte) (text []byte, n int) {
+	after, ok := bytes.CutPrefix(msg, []byte("message repeated "))
+	if !ok {
+		return msg, 1
+	}
+	n, after = number(after)
+	after, ok = bytes.CutPrefix(after, []byte(" times: [ "))
+	if !ok || n == 0 || len(after) == 0 || after[len(after)-1] != ']' {
+		return msg, 1
+	}
+	return after[:len(after)-1], n
+}
+
+// number reads decimal digits, at most nine; 0 if there are none.
+func number(b []byte) (n int, after []byte) {
+	for len(b) > 0 && b[0] >= '0' && b[0] <= '9' {
+		if n > 99_999_999 {
+			return 0, b
+		}
+		n = n*10 + int(b[0]-'0')
+		b = b[1:]
+	}
+	return n, b
+}

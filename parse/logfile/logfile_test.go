@@ -1,0 +1,196 @@
+package logfile
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"ban_smtpd/parse"
+)
+
+func newParser() *parse.Parser {
+	return parse.NewParser(time.UTC, time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
+}
+
+// flat lists the events of a log, read in pieces of size.
+func flat(t *testing.T, r io.Reader, size int) (list []string, lines, skipped int) {
+	t.Helper()
+	var end parse.Event
+	for c, err := range chunks(r, size, newParser) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		end = parse.Resolve(c, end)
+		for _, e := range c.Events {
+			list = append(list, fmt.Sprint(e.Kind, e.Count, e.Time, e.Session, e.Addr, string(e.Host), string(e.User)))
+		}
+		lines += c.Lines
+		skipped += c.Skipped
+	}
+	return list, lines, skipped
+}
+
+// Whatever the size of the pieces, a log says the same.
+func TestChunkSize(t *testing.T) {
+	names, _ := filepath.Glob("../../regress/*.in")
+	var all []byte
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(append(all, text...), '\n')
+	}
+	all = bytes.Repeat(all, 1+3*chunkSize/len(all))
+	var c parse.Chunk
+	c.Text = all
+	newParser().Parse(&c)
+	parse.Resolve(&c, parse.Event{})
+	for _, size := range []int{2 * parse.MaxLine, 2*parse.MaxLine + 4099, chunkSize, 2 * len(all)} {
+		for _, r := range []io.Reader{bytes.NewReader(all), iotest.HalfReader(bytes.NewReader(all))} {
+			got, lines, skipped := flat(t, r, size)
+			if lines != c.Lines || skipped != c.Skipped || len(got) != len(c.Events) {
+				t.Fatalf("size %d: got %d lines, %d skipped, %d events; want %d, %d, %d",
+					size, lines, skipped, len(got), c.Lines, c.Skipped, len(c.Events))
+			}
+			for i, e := range c.Events {
+				want := fmt.Sprint(e.Kind, e.Count, e.Time, e.Session, e.Addr, string(e.Host), string(e.User))
+				if got[i] != want {
+					t.Fatalf("size %d, event %d: got %s, want %s", size, i, got[i], want)
+				}
+			}
+		}
+	}
+}
+
+const connect = "Nov 20 %s mail smtpd[1]: 3c41a8f5b2d901f3 smtp connected address=203.0.113.%d host=x\n"
+
+func line(clock string, n int) string { return fmt.Sprintf(connect, clock, n) }
+
+// A line of any length is skipped, and the lines around it are read.
+func TestLongLines(t *testing.T) {
+	for _, n := range []int{parse.MaxLine - 10, parse.MaxLine + 1, chunkSize, 3*chunkSize + 7} {
+		long := "Nov 20 10:00:00 mail smtpd[1]: " + strings.Repeat("x", n) + "\n"
+		got, lines, skipped := flat(t, strings.NewReader(line("10:00:00", 1)+long+line("10:00:01", 2)), chunkSize)
+		if len(got) != 2 || lines != 3 || skipped != 1 {
+			t.Errorf("%d bytes: got %d events, %d lines, %d skipped; want 2, 3, 1", n, len(got), lines, skipped)
+		}
+	}
+}
+
+// open writes content to a file and opens it.
+func open(t *testing.T, content []byte) *File {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "maillog")
+	if err := os.WriteFile(name, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// events lists the last byte of the address of each event.
+func events(files ...*File) (list []byte, total Totals, errs []error) {
+	parser := func(*File) *parse.Parser { return newParser() }
+	for e := range Events(files, parser, &total, func(err error) { errs = append(errs, err) }) {
+		a := e.Addr.As4()
+		list = append(list, a[3])
+	}
+	return list, total, errs
+}
+
+func TestCompressed(t *testing.T) {
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	for range 1000 {
+		io.WriteString(w, line("10:00:00", 1))
+	}
+	w.Close()
+	bzip2, err := os.ReadFile("testdata/connect.bz2") // one such line
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := bytes.Clone(z.Bytes())
+	broken[len(broken)/2] ^= 0xff
+	tests := []struct {
+		name     string
+		content  []byte
+		min, max int
+		failed   bool
+	}{
+		{"gzip", z.Bytes(), 1000, 1000, false},
+		{"bzip2", bzip2, 1, 1, false},
+		{"gzip, still being written", z.Bytes()[:z.Len()/2], 1, 999, false},
+		{"gzip, just begun", z.Bytes()[:3], 0, 0, false},
+		{"gzip, broken", broken, 0, 1000, true},
+		{"empty", nil, 0, 0, false},
+		{"one byte", []byte("N"), 0, 0, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := open(t, tt.content)
+			got, _, errs := events(f)
+			if len(got) < tt.min || len(got) > tt.max || (len(errs) > 0) != tt.failed {
+				t.Errorf("got %d events, errors %v; want %d to %d, failed %v", len(got), errs, tt.min, tt.max, tt.failed)
+			}
+			for _, err := range errs {
+				if !strings.Contains(err.Error(), f.Name) {
+					t.Errorf("error does not name the file: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestOrder(t *testing.T) {
+	a := open(t, []byte(line("10:00:00", 1)+line("10:00:10", 3)+line("10:00:05", 4)+line("10:00:30", 6)))
+	b := open(t, []byte(line("10:00:05", 2)+line("10:00:20", 5)+line("10:00:40", 7)))
+	got, total, errs := events(b, a, open(t, nil))
+	if want := []byte{1, 2, 3, 4, 5, 6, 7}; !slices.Equal(got, want) || len(errs) > 0 || total.Lines != 7 {
+		t.Errorf("got %v, %d lines, %v; want %v", got, total.Lines, errs, want)
+	}
+}
+
+func TestReadError(t *testing.T) {
+	want := errors.New("input/output error")
+	f := &File{Name: "maillog", text: io.MultiReader(strings.NewReader(line("10:00:00", 1)), iotest.ErrReader(want))}
+	got, _, errs := events(f)
+	if !slices.Equal(got, []byte{1}) || len(errs) != 1 || errs[0].Error() != "read maillog: input/output error" {
+		t.Errorf("got %v, %v; want one event and the error", got, errs)
+	}
+}
+
+func TestStop(t *testing.T) {
+	f := open(t, []byte(strings.Repeat(line("10:00:00", 1), 20000)))
+	var total Totals
+	for range Events([]*File{f}, func(*File) *parse.Parser { return newParser() }, &total, nil) {
+		break
+	}
+	if total.Lines == 0 || total.Lines >= 20000 {
+		t.Errorf("read %d lines of 20000, want some", total.Lines)
+	}
+}
+
+func BenchmarkEvents(b *testing.B) {
+	text := []byte(strings.Repeat(line("10:00:00", 1), 100_000))
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		var total Totals
+		f := &File{text: bytes.NewReader(text)}
+		for range Events([]*File{f}, func(*File) *parse.Parser { return newParser() }, &total, nil) {
+		}
+	}
+}

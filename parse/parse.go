@@ -1,0 +1,181 @@
+// Package parse turns the bytes of a mail log into events: who connected, who
+// failed to log in, who succeeded, who left.
+//
+// A client writes part of almost every line: its user name, its commands, its
+// HELO name. So position decides here, never a search: each field is taken at
+// its distance from the line's left end, or from its very right end, and what
+// lies between is not looked at. A line that does not fit is skipped.
+package parse
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+)
+
+// MaxLine is the length in bytes above which a line is skipped unread. The
+// longest that a real daemon was seen to write has about 4,200: a command of
+// 2,047 bytes, each encoded as two. syslogd cuts at 8,192.
+const MaxLine = 64 << 10
+
+// Kind says what an event is.
+type Kind uint8
+
+const (
+	Connect    Kind = iota + 1 // a session began, from Addr
+	Failure                    // complete credentials were refused
+	Success                    // User logged in
+	Disconnect                 // the session ended
+	repeat                     // the last line of the chunk before, Count times more
+)
+
+// Event is what one line of a log says. Host and User lie in the text of the
+// chunk and are valid only as long as that is.
+type Event struct {
+	Kind    Kind
+	Count   int        // how often it happened; more than 1 where syslogd folded lines
+	Time    int64      // seconds since 1970, as the logging host's clock had it
+	Session uint64     // joins the lines of a login; unique with Host
+	Addr    netip.Addr // the client; of Connect, and where the daemon repeats it. Not valid: not from the network
+	Host    []byte     // the host that logged, empty if the log does not say
+	User    []byte     // as logged, with the daemon's and syslogd's encoding
+}
+
+// A format turns a message of one daemon into an event, and says whether it is
+// one. It keeps no state. Time and Host are set before.
+type format struct {
+	tag   string
+	parse func(msg []byte, e *Event) bool
+}
+
+// formats is the table of all daemons whose lines are read.
+var formats = [...]format{
+	{"smtpd", opensmtpd},
+}
+
+// Chunk is a piece of a log that begins and ends with whole lines, and what
+// was found in it.
+type Chunk struct {
+	Text    []byte
+	Events  []Event
+	Lines   int   // all lines
+	Skipped int   // lines without a syslog header, or too long
+	First   int64 // time of the first line that had one, 0 if none had
+	Last    int64 // the same of the last line
+
+	event bool // the last line, or the one that it repeats, was an event: the last of Events
+	alone bool // all lines were repetitions of one in the chunk before
+}
+
+// Parser reads chunks. It remembers nothing of one chunk for the next but how
+// a time stamp was computed, so several can share a log between them.
+type Parser struct {
+	stamp stamps
+	head  []byte // host and tag of the line before, with the spaces around them
+	line  header // what head says
+}
+
+// NewParser returns a parser for a log whose stamps are in loc, and of which
+// none is later than latest: a stamp without a year is of the last year that
+// keeps to this.
+func NewParser(loc *time.Location, latest time.Time) *Parser {
+	return &Parser{stamp: stamps{loc: loc, latest: latest.Unix(), year: latest.In(loc).Year()}}
+}
+
+// Parse fills in what c.Text holds. The last line needs no newline.
+func (p *Parser) Parse(c *Chunk) {
+	c.Events = c.Events[:0]
+	c.Lines, c.Skipped, c.First, c.Last = 0, 0, 0, 0
+	c.event, c.alone = false, true
+	for text := c.Text; len(text) > 0; {
+		line := text
+		if i := bytes.IndexByte(text, '\n'); i >= 0 {
+			line, text = text[:i], text[i+1:]
+		} else {
+			text = nil
+		}
+		c.Lines++
+		p.parseLine(line, c)
+	}
+}
+
+func (p *Parser) parseLine(line []byte, c *Chunk) {
+	when, rest, ok := p.stamp.cut(line)
+	if !ok || len(line) > MaxLine {
+		c.Skipped++
+		c.event, c.alone = false, false
+		return
+	}
+	if c.First == 0 {
+		c.First = when
+	}
+	c.Last = when
+	msg, ok := p.cutHeader(rest)
+	if !ok {
+		if n, host := repetition(rest); n > 0 {
+			c.repeated(n, host, when)
+			return
+		}
+		c.Skipped++
+		c.event, c.alone = false, false
+		return
+	}
+	c.event, c.alone = false, false
+	if p.line.format == nil {
+		return
+	}
+	msg, n := unfold(msg)
+	// In its place, as an Event of its own would be allocated for each line.
+	c.Events = append(c.Events, Event{Time: when, Host: rest[p.line.host:p.line.hostEnd], Count: n})
+	c.event = p.line.format.parse(msg, &c.Events[len(c.Events)-1])
+	if !c.event {
+		c.Events = c.Events[:len(c.Events)-1]
+	}
+}
+
+// repeated adds what "last message repeated n times" says: the event of the
+// line before once more, n times, if that line is of the same host. The line
+// before the chunk's first is not known here; see Resolve.
+func (c *Chunk) repeated(n int, host []byte, when int64) {
+	var e Event
+	switch {
+	case c.alone:
+		e = Event{Kind: repeat, Host: host}
+	case c.event && bytes.Equal(c.Events[len(c.Events)-1].Host, host):
+		e = c.Events[len(c.Events)-1]
+	default:
+		return
+	}
+	e.Count, e.Time = n, when
+	c.Events = append(c.Events, e)
+}
+
+// Resolve gives the repetitions at the beginning of c their event, which is
+// the end of the chunk before in the same file; those of a line that was no
+// event are dropped. It returns c's own end, which does not point into c.
+func Resolve(c *Chunk, before Event) Event {
+	if len(c.Events) > 0 && c.Events[0].Kind == repeat {
+		resolved := c.Events[:0]
+		for _, e := range c.Events {
+			if e.Kind == repeat {
+				if before.Kind == 0 || !bytes.Equal(before.Host, e.Host) {
+					continue
+				}
+				n, when := e.Count, e.Time
+				e = before
+				e.Count, e.Time = n, when
+			}
+			resolved = append(resolved, e)
+		}
+		c.Events = resolved
+	}
+	switch {
+	case c.alone:
+		return before
+	case !c.event:
+		return Event{}
+	}
+	end := c.Events[len(c.Events)-1]
+	end.Host, end.User = bytes.Clone(end.Host), bytes.Clone(end.User)
+	return end
+}

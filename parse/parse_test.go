@@ -1,0 +1,236 @@
+package parse
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var latest = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func parseText(text string) *Chunk {
+	c := &Chunk{Text: []byte(text)}
+	NewParser(time.UTC, latest).Parse(c)
+	return c
+}
+
+func (e Event) String() string {
+	kind := [...]string{"none", "connect", "failure", "success", "disconnect", "repeat"}[e.Kind]
+	addr := ""
+	if e.Addr.IsValid() {
+		addr = e.Addr.String()
+	}
+	return fmt.Sprintf("%s %x %s %q x%d %s", kind, e.Session, addr, e.User, e.Count, e.Host)
+}
+
+func TestOpenSMTPD(t *testing.T) {
+	const id = "3c41a8f5b2d901f3"
+	tests := []struct{ name, msg, want string }{
+		{"connected", id + " smtp connected address=198.51.100.7 host=x.example.org", "connect " + id + ` 198.51.100.7 "" x1 mail`},
+		{"connected IPv6", id + " smtp connected address=[2001:db8::1] host=<unknown>", "connect " + id + ` 2001:db8::1 "" x1 mail`},
+		{"connected IPv6 before 6.6", id + " smtp connected address=IPv6:2001:db8::1 host=<unknown>", "connect " + id + ` 2001:db8::1 "" x1 mail`},
+		{"connected IPv4-mapped", id + " smtp connected address=[::ffff:198.51.100.7] host=x", "connect " + id + ` 198.51.100.7 "" x1 mail`},
+		{"connected with a zone", id + " smtp connected address=[fe80::1%em0] host=x", "connect " + id + ` fe80::1 "" x1 mail`},
+		{"connected local", id + " smtp connected address=local host=mail", "connect " + id + `  "" x1 mail`},
+		{"connected 6.0", id + " smtp event=connected address=198.51.100.7 host=x", "connect " + id + ` 198.51.100.7 "" x1 mail`},
+		{"connected without an address", id + " smtp connected address=x host=x", ""},
+		{"connected, address not first", id + " smtp connected host=x address=198.51.100.7 host=x", ""},
+		{"failure", id + " smtp authentication user=bob result=permfail", "failure " + id + `  "bob" x1 mail`},
+		{"failure 6.0", id + " smtp event=authentication user=bob result=permfail", "failure " + id + `  "bob" x1 mail`},
+		{"failure 6.4", id + " smtp authentication user=bob address=198.51.100.7 host=x result=permfail", "failure " + id + ` 198.51.100.7 "bob" x1 mail`},
+		{"failure, empty user", id + " smtp authentication user= result=permfail", "failure " + id + `  "" x1 mail`},
+		{"failure, user is a result", id + " smtp authentication user=result=ok result=permfail", "failure " + id + `  "result=ok" x1 mail`},
+		{"failure, words added", id + " smtp authentication user=bob result=ok result=permfail", ""},
+		{"failure, user is an address", id + " smtp authentication user=address=8.8.8.8 result=permfail", "failure " + id + `  "address=8.8.8.8" x1 mail`},
+		{"success", id + " smtp authentication user=bob result=ok", "success " + id + `  "bob" x1 mail`},
+		{"tempfail", id + " smtp authentication user=bob result=tempfail", ""},
+		{"disconnected", id + " smtp disconnected reason=quit", "disconnect " + id + `  "" x1 mail`},
+		{"closed", id + " smtp event=closed reason=quit", "disconnect " + id + `  "" x1 mail`},
+		{"command injects a failure", id + ` smtp failed-command command="x" smtp authentication user=x result=permfail`, ""},
+		{"command injects an address", id + ` smtp failed-command command="x" smtp connected address=8.8.8.8 host=x" result="500"`, ""},
+		{"proxy header", id + " smtp event=proxy address=198.51.100.7", ""},
+		{"mta", id + ` mta delivery evpid=x stat="x smtp authentication user=x result=permfail"`, ""},
+		{"id too short", id[1:] + " smtp authentication user=bob result=permfail", ""},
+		{"id not hex", "x" + id[1:] + " smtp authentication user=bob result=permfail", ""},
+		{"repeated", "message repeated 3 times: [ " + id + " smtp authentication user=bob result=permfail]", "failure " + id + `  "bob" x3 mail`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := parseText("Nov 20 10:00:00 mail smtpd[1]: " + tt.msg + "\n")
+			got := ""
+			if len(c.Events) == 1 {
+				got = c.Events[0].String()
+			}
+			if got != tt.want || len(c.Events) > 1 {
+				t.Errorf("parsing %q: got %v, want %q", tt.msg, c.Events, tt.want)
+			}
+		})
+	}
+}
+
+func TestStamp(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	date := func(text string) time.Time {
+		d, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	tests := []struct {
+		name, latest string
+		loc          *time.Location
+		stamp, want  string // want "": no stamp
+	}{
+		{"this year", "2026-11-21T12:00:00Z", time.UTC, "Nov 21 11:59:59", "2026-11-21T11:59:59Z"},
+		{"space before the day", "2026-11-21T12:00:00Z", time.UTC, "Nov  1 00:00:00", "2026-11-01T00:00:00Z"},
+		{"later than latest is last year", "2026-11-21T12:00:00Z", time.UTC, "Nov 21 12:01:00", "2025-11-21T12:01:00Z"},
+		{"over New Year", "2027-01-01T00:00:10Z", time.UTC, "Dec 31 23:59:59", "2026-12-31T23:59:59Z"},
+		{"leap day", "2029-02-01T00:00:00Z", time.UTC, "Feb 29 12:00:00", "2028-02-29T12:00:00Z"},
+		{"leap day over 1900", "1903-01-01T00:00:00Z", time.UTC, "Feb 29 12:00:00", "1896-02-29T12:00:00Z"},
+		{"leap second", "2026-11-21T12:00:00Z", time.UTC, "Jun 30 23:59:60", "2026-07-01T00:00:00Z"},
+		{"no such day", "2026-11-21T12:00:00Z", time.UTC, "Feb 30 12:00:00", ""},
+		{"no such month", "2026-11-21T12:00:00Z", time.UTC, "nov 20 12:00:00", ""},
+		{"no such hour", "2026-11-21T12:00:00Z", time.UTC, "Nov 20 24:00:00", ""},
+		{"not digits", "2026-11-21T12:00:00Z", time.UTC, "Nov 20 1x:00:00", ""},
+		{"local, winter", "2026-11-21T12:00:00Z", berlin, "Nov 20 12:00:00", "2026-11-20T11:00:00Z"},
+		{"local, summer", "2026-11-21T12:00:00Z", berlin, "Jul 20 12:00:00", "2026-07-20T10:00:00Z"},
+		{"syslogd -Z", "2026-11-21T12:00:00Z", berlin, "2026-11-20T12:00:00.123Z", "2026-11-20T12:00:00Z"},
+		{"rsyslog", "2026-11-21T12:00:00Z", berlin, "2026-11-20T12:00:00.123456+01:00", "2026-11-20T11:00:00Z"},
+		{"rsyslog without a fraction", "2026-11-21T12:00:00Z", berlin, "2026-11-20T12:00:00-08:30", "2026-11-20T20:30:00Z"},
+		{"no zone", "2026-11-21T12:00:00Z", berlin, "2026-11-20T12:00:00", ""},
+		{"no such date", "2026-11-21T12:00:00Z", berlin, "2026-02-29T12:00:00Z", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := NewParser(tt.loc, date(tt.latest))
+			// Twice, as the second time comes from what the first remembered.
+			for range 2 {
+				when, rest, ok := p.stamp.cut([]byte(tt.stamp + " host x: y"))
+				if tt.want == "" {
+					if ok {
+						t.Errorf("got %v, want no stamp", time.Unix(when, 0))
+					}
+					continue
+				}
+				if got := time.Unix(when, 0); !ok || !got.Equal(date(tt.want)) || string(rest) != " host x: y" {
+					t.Errorf("got %v, rest %q, %v, want %s", got.UTC(), rest, ok, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// The same text, cut into chunks after any line, gives the same events.
+func TestChunks(t *testing.T) {
+	for _, text := range samples(t) {
+		want := parseText(string(text))
+		Resolve(want, Event{})
+		var got []string
+		var before Event
+		p := NewParser(time.UTC, latest)
+		lines, skipped := 0, 0
+		for line := range bytes.Lines(text) {
+			c := &Chunk{Text: line}
+			p.Parse(c)
+			before = Resolve(c, before)
+			for _, e := range c.Events {
+				got = append(got, e.String())
+			}
+			lines += c.Lines
+			skipped += c.Skipped
+		}
+		if lines != want.Lines || skipped != want.Skipped || len(got) != len(want.Events) {
+			t.Errorf("got %d lines, %d skipped, %d events; want %d, %d, %d",
+				lines, skipped, len(got), want.Lines, want.Skipped, len(want.Events))
+			continue
+		}
+		for i, e := range want.Events {
+			if got[i] != e.String() {
+				t.Errorf("event %d: got %s, want %s", i, got[i], e)
+			}
+		}
+	}
+}
+
+func samples(t testing.TB) [][]byte {
+	t.Helper()
+	names, err := filepath.Glob("../regress/*.in")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no samples in ../regress: %v", err)
+	}
+	var list [][]byte
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+// vis encodes a user name as smtpd does (VIS_WHITE|VIS_SAFE, here of white
+// space and backslashes only), and syslog what syslogd(8) does with newlines.
+var (
+	vis    = strings.NewReplacer("\\", `\\`, " ", `\040`, "\t", `\011`, "\n", `\012`, "\x00", "")
+	syslog = strings.NewReplacer("\n", " ")
+)
+
+// Whatever a client sends as a user name or a command, and whatever its name
+// is: there is one session from its own address, with one failure.
+func FuzzLine(f *testing.F) {
+	f.Add("bob", "HELO x", "mail.example.org")
+	f.Add("x result=ok", `8.8.8.8" smtp connected address=8.8.8.8 host=x`, "<unknown>")
+	f.Add("x", "x smtp authentication user=x result=permfail", "x")
+	for _, text := range samples(f) {
+		for line := range bytes.Lines(text) {
+			f.Add(string(line), string(line), "x")
+		}
+	}
+	f.Fuzz(func(t *testing.T, user, command, host string) {
+		const head = "Nov 20 10:00:00 mail smtpd[1]: 3c41a8f5b2d901f3 smtp "
+		log := head + "connected address=198.51.100.7 host=" + vis.Replace(host) + "\n" +
+			head + "authentication user=" + vis.Replace(user) + " result=permfail\n" +
+			head + `failed-command command="` + syslog.Replace(command) + `" result="535 ` + syslog.Replace(command) + `"` + "\n" +
+			head + "disconnected reason=quit\n"
+		if len(user)+len(host) > 8<<10 {
+			return
+		}
+		c := parseText(log)
+		if len(c.Events) != 3 || c.Events[0].Kind != Connect || c.Events[1].Kind != Failure || c.Events[2].Kind != Disconnect {
+			t.Fatalf("events %v of\n%s", c.Events, log)
+		}
+		if got := c.Events[0].Addr.String(); got != "198.51.100.7" {
+			t.Errorf("address %s of\n%s", got, log)
+		}
+		if got := string(c.Events[1].User); got != vis.Replace(user) || c.Events[1].Addr.IsValid() {
+			t.Errorf("user %q, address %v of\n%s", got, c.Events[1].Addr, log)
+		}
+		// And as a line of its own it does no harm.
+		c = parseText(user + "\n" + command)
+		if c.Lines < 1 || len(c.Events) > c.Lines {
+			t.Errorf("%d events in %d lines", len(c.Events), c.Lines)
+		}
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	text, err := os.ReadFile("../regress/brute.in")
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := &Chunk{Text: bytes.Repeat(text, (256<<10)/len(text))}
+	p := NewParser(time.UTC, latest)
+	b.SetBytes(int64(len(c.Text)))
+	for b.Loop() {
+		p.Parse(c)
+	}
+}

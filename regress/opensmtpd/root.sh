@@ -1,0 +1,52 @@
+#!/bin/sh
+# root.sh [suite [folder]]: makes the Debian that the test in this folder
+# attacks, with OpenSMTPD and rsyslog, unless it is there. Needs root.
+#
+# Debian 12's own OpenSMTPD cannot do TLS, and without TLS it offers no AUTH:
+# so it is trixie's, in a folder of its own.
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+
+suite=${1:-trixie}
+root=${2:-${ROOT:-/var/tmp/ban_smtpd-$suite}}
+packages=opensmtpd,rsyslog,openssl
+keys=/usr/share/keyrings/debian-archive-keyring.gpg
+
+[ -x "$root/usr/sbin/smtpd" ] && [ -x "$root/usr/sbin/rsyslogd" ] && exit 0
+
+skip() {
+	echo "SKIPPED: $1" >&2
+	exit 1
+}
+
+[ "$(id -u)" = 0 ] || skip "not root"
+command -v debootstrap >/dev/null || skip "no debootstrap"
+command -v apt-get >/dev/null || skip "no apt-get, which knows the mirror"
+[ -f "$keys" ] || skip "no $keys"
+[ -e "$root" ] && skip "$root is there, but is not what this script makes"
+
+# The mirror and the proxy are those that apt is set up with. The one for
+# security updates has no whole suite.
+mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+	sed -n 's/^Debian //p' | sed 1q)
+[ "$mirror" ] || mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
+	grep '/debian/*$' | sed 1q) || true
+[ "$mirror" ] || skip "apt has no Debian mirror"
+proxy=
+eval "$(apt-config shell proxy Acquire::http::Proxy)"
+[ -z "$proxy" ] || export http_proxy="$proxy"
+
+# Made under another name and then renamed: a folder with the right name is
+# whole, also when two of these run at once.
+# debootstrap's mounts are in a namespace of their own, and vanish with it.
+new=$(mktemp -d "$root.XXXXXX")
+trap 'rm -rf -- "$new" "$new.log"' EXIT
+trap 'exit 1' HUP INT TERM
+if ! unshare --mount debootstrap --variant=minbase --keyring="$keys" --include="$packages" \
+	"$suite" "$new" "$mirror" >"$new.log" 2>&1; then
+	tail -n 5 "$new.log" >&2
+	skip "debootstrap cannot make $suite"
+fi
+rm -rf -- "$new"/var/cache/apt/archives/*.deb
+chmod 755 "$new"
+mv -T -- "$new" "$root" 2>/dev/null || [ -x "$root/usr/sbin/smtpd" ]
