@@ -68,7 +68,7 @@ type Counter struct {
 	now      int64
 	within   int64 // seconds
 	expire   int64
-	seed     maphash.Seed
+	seed     maphash.Seed // so that nobody can choose two names with one hash
 	sessions *sessions
 	clients  map[netip.Prefix]*client
 }
@@ -77,10 +77,11 @@ type Counter struct {
 // has its failures inside the window; at the one that crosses the limit they
 // are dropped, and until the ban ends only the sums grow.
 type client struct {
-	fails  []fail // in order of time
-	users  []user // of fails, or of the ban
-	banned bool   // over the limit
-	since  int64  // when it crossed the limit
+	fails  []fail   // in order of time
+	users  []uint64 // hashes of the names in fails, or of the ban
+	names  []string // the names of the first of users
+	banned bool     // over the limit
+	since  int64    // when it crossed the limit
 
 	failures    int // the sum of fails, or of the ban
 	first, last int64
@@ -90,11 +91,6 @@ type fail struct {
 	time  int64
 	user  uint64
 	count int
-}
-
-type user struct {
-	hash uint64
-	name []byte // nil but for the first ones
 }
 
 // New returns a counter.
@@ -229,7 +225,7 @@ func (c *Counter) success(e *parse.Event, when int64) {
 		c.Totals.Forgiven += f.count
 		return true
 	})
-	cl.users = slices.DeleteFunc(cl.users, func(u user) bool { return u.hash == name })
+	cl.forget(func(user uint64) bool { return user == name })
 }
 
 // pass ends a ban whose time is over at when. What led to it, and what came
@@ -253,24 +249,36 @@ func (cl *client) slide(c *Counter) {
 	}
 	if n > 0 {
 		cl.fails = cl.fails[n:]
-		cl.users = slices.DeleteFunc(cl.users, func(u user) bool { return !cl.has(u.hash) })
+		cl.forget(func(user uint64) bool {
+			return !slices.ContainsFunc(cl.fails, func(f fail) bool { return f.user == user })
+		})
 	}
 }
 
 // named remembers a user name.
-func (cl *client) named(hash uint64, name []byte) {
-	if len(cl.users) >= maxUsers || slices.ContainsFunc(cl.users, func(u user) bool { return u.hash == hash }) {
+func (cl *client) named(user uint64, name []byte) {
+	if len(cl.users) >= maxUsers || slices.Contains(cl.users, user) {
 		return
 	}
-	u := user{hash: hash}
-	if len(cl.users) < maxNames {
-		u.name = append([]byte{}, name[:min(len(name), maxName)]...)
+	if n := len(cl.users); n == len(cl.names) && n < maxNames {
+		cl.names = append(cl.names, string(name[:min(len(name), maxName)]))
 	}
-	cl.users = append(cl.users, u)
+	cl.users = append(cl.users, user)
 }
 
-func (cl *client) has(user uint64) bool {
-	return slices.ContainsFunc(cl.fails, func(f fail) bool { return f.user == user })
+// forget forgets the users of which gone is true.
+func (cl *client) forget(gone func(user uint64) bool) {
+	users, names := cl.users[:0], cl.names[:0]
+	for i, u := range cl.users {
+		if gone(u) {
+			continue
+		}
+		users = append(users, u)
+		if i < len(cl.names) {
+			names = append(names, cl.names[i])
+		}
+	}
+	cl.users, cl.names = users, names
 }
 
 // Offenders returns the clients whose ban is in force, in no order.
@@ -284,13 +292,9 @@ func (c *Counter) Offenders() []Offender {
 			Prefix:   prefix,
 			Failures: cl.failures,
 			Users:    len(cl.users),
+			Names:    cl.names,
 			First:    time.Unix(cl.first, 0),
 			Last:     time.Unix(cl.last, 0),
-		}
-		for _, u := range cl.users {
-			if u.name != nil {
-				o.Names = append(o.Names, string(u.name))
-			}
 		}
 		list = append(list, o)
 	}

@@ -19,7 +19,10 @@ const maxSessions = 1 << 15
 // the ones dropped are those that were silent for longest.
 type sessions struct {
 	young, old map[session]netip.Addr
-	hosts      map[string]uint32 // log hosts by name; few, and no client can name one
+
+	hosts map[string]uint32 // log hosts by name; few, and no client can name one
+	last  string            // the host of the event before, mostly that of the next too
+	host  uint32            // its number
 }
 
 type session struct {
@@ -32,12 +35,16 @@ func newSessions() *sessions {
 }
 
 func (s *sessions) key(e *parse.Event) session {
-	host, ok := s.hosts[string(e.Host)]
-	if !ok {
-		host = uint32(len(s.hosts))
-		s.hosts[string(e.Host)] = host
+	if string(e.Host) != s.last || len(s.hosts) == 0 {
+		s.last = string(e.Host)
+		host, known := s.hosts[s.last]
+		if !known {
+			host = uint32(len(s.hosts))
+			s.hosts[s.last] = host
+		}
+		s.host = host
 	}
-	return session{host, e.Session}
+	return session{s.host, e.Session}
 }
 
 // connect remembers the address of a session. The first one stands: a daemon
@@ -60,7 +67,7 @@ func (s *sessions) addr(e *parse.Event) (addr netip.Addr, known bool) {
 
 func (s *sessions) find(key session) (netip.Addr, bool) {
 	addr, known := s.young[key]
-	if !known {
+	if !known && len(s.old) > 0 {
 		if addr, known = s.old[key]; known {
 			delete(s.old, key)
 			s.add(key, addr)

@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 // trixie; BAN_SMTPD_UPDATE=1 keeps the log as test data.
 func TestAttack(t *testing.T) {
 	suite := cmp.Or(os.Getenv("BAN_SMTPD_SUITE"), "trixie")
+	root := cmp.Or(os.Getenv("ROOT"), "/var/tmp/ban_smtpd-"+suite)
 	if os.Getuid() != 0 {
 		skip(t, "SKIPPED: not root")
 	}
