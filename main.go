@@ -52,8 +52,8 @@ type options struct {
 	Table   string   `short:"t" default:"bot" placeholder:"table" help:"The pf table (${default})."`
 	Tries   int      `short:"T" default:"10" placeholder:"n" help:"Ban with more than this many failures (${default}) ..."`
 	Within  duration `short:"w" default:"1d" placeholder:"time" help:"... in a window of this length (${default}); 0: in all of the named logs."`
-	Prefix4 int      `default:"32" placeholder:"n" help:"Length of the IPv4 prefix that is one client (${default})."`
-	Prefix6 int      `default:"64" placeholder:"n" help:"Length of the IPv6 prefix that is one client (${default})."`
+	Prefix4 int      `name:"prefix4" default:"32" placeholder:"n" help:"Length of the IPv4 prefix that is one client (${default})."`
+	Prefix6 int      `name:"prefix6" default:"64" placeholder:"n" help:"Length of the IPv6 prefix that is one client (${default})."`
 	At      moment   `placeholder:"time" help:"Judge as of this time; only with -n."`
 	Pfctl   string   `default:"/sbin/pfctl" placeholder:"path" help:"The pfctl to run (${default})."`
 	Logs    []string `arg:"" optional:"" name:"log" default:"/var/log/maillog" help:"Logs to read (${default}); - is standard input."`
@@ -344,11 +344,11 @@ func (j *job) count(ignored *ignore.List) (*count.Counter, read) {
 		Ignored: ignored.Contains, Overlaps: ignored.Overlaps,
 	})
 	parser := func(f *logfile.File) *parse.Parser {
-		latest := j.now
-		if !f.Modified.IsZero() && f.Modified.Before(latest) {
-			latest = f.Modified
+		written := j.now
+		if !f.Modified.IsZero() && f.Modified.Before(written) {
+			written = f.Modified
 		}
-		return parse.NewParser(time.Local, latest)
+		return parse.NewParser(time.Local, written)
 	}
 	for e := range logfile.Events(files, parser, &total.Totals, j.warn) {
 		counter.Add(e)

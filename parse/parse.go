@@ -75,11 +75,17 @@ type Parser struct {
 	line  header // what head says
 }
 
-// NewParser returns a parser for a log whose stamps are in loc, and of which
-// none is later than latest: a stamp without a year is of the last year that
-// keeps to this.
-func NewParser(loc *time.Location, latest time.Time) *Parser {
-	return &Parser{stamp: stamps{loc: loc, latest: latest.Unix(), year: latest.In(loc).Year()}}
+// ahead is how much later than the log was written a stamp may seem to be: by
+// clocks that differ, and with --at by lines that are really later. So a log
+// that is younger than eleven months gets the right year.
+const ahead = 30 * 24 * time.Hour
+
+// NewParser returns a parser for a log that was last written to at that time
+// and has local stamps in loc. A stamp without a year is of the last one in
+// which it is not more than a month later than the log.
+func NewParser(loc *time.Location, written time.Time) *Parser {
+	latest := written.Add(ahead).In(loc)
+	return &Parser{stamp: stamps{loc: loc, latest: latest.Unix(), year: latest.Year()}}
 }
 
 // Parse fills in what c.Text holds. The last line needs no newline.

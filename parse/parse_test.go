@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-var latest = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+var written = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func parseText(text string) *Chunk {
 	c := &Chunk{Text: []byte(text)}
-	NewParser(time.UTC, latest).Parse(c)
+	NewParser(time.UTC, written).Parse(c)
 	return c
 }
 
@@ -85,16 +85,19 @@ func TestStamp(t *testing.T) {
 		return d
 	}
 	tests := []struct {
-		name, latest string
-		loc          *time.Location
-		stamp, want  string // want "": no stamp
+		name, written string
+		loc           *time.Location
+		stamp, want   string // want "": no stamp
 	}{
 		{"this year", "2026-11-21T12:00:00Z", time.UTC, "Nov 21 11:59:59", "2026-11-21T11:59:59Z"},
 		{"space before the day", "2026-11-21T12:00:00Z", time.UTC, "Nov  1 00:00:00", "2026-11-01T00:00:00Z"},
-		{"later than latest is last year", "2026-11-21T12:00:00Z", time.UTC, "Nov 21 12:01:00", "2025-11-21T12:01:00Z"},
+		{"a clock ahead", "2026-11-21T12:00:00Z", time.UTC, "Dec 21 12:00:00", "2026-12-21T12:00:00Z"},
+		{"too far ahead is last year", "2026-11-21T12:00:00Z", time.UTC, "Dec 21 12:01:00", "2025-12-21T12:01:00Z"},
+		{"eleven months", "2026-11-21T12:00:00Z", time.UTC, "Dec 22 12:00:00", "2025-12-22T12:00:00Z"},
+		{"a clock ahead over New Year", "2026-12-31T23:59:00Z", time.UTC, "Jan  1 00:00:10", "2027-01-01T00:00:10Z"},
 		{"over New Year", "2027-01-01T00:00:10Z", time.UTC, "Dec 31 23:59:59", "2026-12-31T23:59:59Z"},
-		{"leap day", "2029-02-01T00:00:00Z", time.UTC, "Feb 29 12:00:00", "2028-02-29T12:00:00Z"},
-		{"leap day over 1900", "1903-01-01T00:00:00Z", time.UTC, "Feb 29 12:00:00", "1896-02-29T12:00:00Z"},
+		{"leap day", "2029-01-01T00:00:00Z", time.UTC, "Feb 29 12:00:00", "2028-02-29T12:00:00Z"},
+		{"leap day over 1900", "1903-12-01T00:00:00Z", time.UTC, "Feb 29 12:00:00", "1896-02-29T12:00:00Z"},
 		{"leap second", "2026-11-21T12:00:00Z", time.UTC, "Jun 30 23:59:60", "2026-07-01T00:00:00Z"},
 		{"no such day", "2026-11-21T12:00:00Z", time.UTC, "Feb 30 12:00:00", ""},
 		{"no such month", "2026-11-21T12:00:00Z", time.UTC, "nov 20 12:00:00", ""},
@@ -110,7 +113,7 @@ func TestStamp(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := NewParser(tt.loc, date(tt.latest))
+			p := NewParser(tt.loc, date(tt.written))
 			// Twice, as the second time comes from what the first remembered.
 			for range 2 {
 				when, rest, ok := p.stamp.cut([]byte(tt.stamp + " host x: y"))
@@ -135,7 +138,7 @@ func TestChunks(t *testing.T) {
 		Resolve(want, Event{})
 		var got []string
 		var before Event
-		p := NewParser(time.UTC, latest)
+		p := NewParser(time.UTC, written)
 		lines, skipped := 0, 0
 		for line := range bytes.Lines(text) {
 			c := &Chunk{Text: line}
@@ -228,7 +231,7 @@ func BenchmarkParse(b *testing.B) {
 		b.Fatal(err)
 	}
 	c := &Chunk{Text: bytes.Repeat(text, (256<<10)/len(text))}
-	p := NewParser(time.UTC, latest)
+	p := NewParser(time.UTC, written)
 	b.SetBytes(int64(len(c.Text)))
 	for b.Loop() {
 		p.Parse(c)

@@ -61,18 +61,18 @@ func TestAttack(t *testing.T) {
 		skip(t, "SKIPPED: no ip, which is in iproute2")
 	}
 	if out, err := exec.Command("sh", "root.sh", suite, root).CombinedOutput(); err != nil {
-		skip(t, "SKIPPED: no "+root+", and root.sh cannot make it: "+string(out))
+		skip(t, "SKIPPED: no "+root+": "+strings.TrimSpace(string(out)))
 	}
 
 	dir := t.TempDir()
 	out, err := inside(t, root, dir)
 	if status := (*exec.ExitError)(nil); errors.As(err, &status) && status.ExitCode() == skipped {
-		skip(t, out)
+		skip(t, strings.TrimSpace(out))
 	}
 	if err != nil {
 		t.Fatalf("attack: %v\n%s", err, out)
 	}
-	t.Log(out)
+	t.Log(strings.TrimSpace(out))
 
 	logs, err := filepath.Glob(filepath.Join(dir, "*.truth"))
 	if err != nil || len(logs) != 1 {

@@ -14,16 +14,16 @@ keys=/usr/share/keyrings/debian-archive-keyring.gpg
 
 [ -x "$root/usr/sbin/smtpd" ] && [ -x "$root/usr/sbin/rsyslogd" ] && exit 0
 
-skip() {
-	echo "SKIPPED: $1" >&2
+fail() {
+	echo "root.sh: $1" >&2
 	exit 1
 }
 
-[ "$(id -u)" = 0 ] || skip "not root"
-command -v debootstrap >/dev/null || skip "no debootstrap"
-command -v apt-get >/dev/null || skip "no apt-get, which knows the mirror"
-[ -f "$keys" ] || skip "no $keys"
-[ -e "$root" ] && skip "$root is there, but is not what this script makes"
+[ "$(id -u)" = 0 ] || fail "not root"
+command -v debootstrap >/dev/null || fail "no debootstrap"
+command -v apt-get >/dev/null || fail "no apt-get, which knows the mirror"
+[ -f "$keys" ] || fail "no $keys"
+[ -e "$root" ] && fail "$root is there, but is not what this script makes"
 
 # The mirror and the proxy are those that apt is set up with. The one for
 # security updates has no whole suite.
@@ -31,7 +31,7 @@ mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packa
 	sed -n 's/^Debian //p' | sed 1q)
 [ "$mirror" ] || mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
 	grep '/debian/*$' | sed 1q) || true
-[ "$mirror" ] || skip "apt has no Debian mirror"
+[ "$mirror" ] || fail "apt has no Debian mirror"
 proxy=
 eval "$(apt-config shell proxy Acquire::http::Proxy)"
 [ -z "$proxy" ] || export http_proxy="$proxy"
@@ -45,7 +45,7 @@ trap 'exit 1' HUP INT TERM
 if ! unshare --mount debootstrap --variant=minbase --keyring="$keys" --include="$packages" \
 	"$suite" "$new" "$mirror" >"$new.log" 2>&1; then
 	tail -n 5 "$new.log" >&2
-	skip "debootstrap cannot make $suite"
+	fail "debootstrap cannot make $suite"
 fi
 rm -rf -- "$new"/var/cache/apt/archives/*.deb
 chmod 755 "$new"
