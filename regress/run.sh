@@ -59,7 +59,7 @@ run_in() {
 	[ -f "$1.args" ] && args=$(cat "$1.args")
 	if [ -f "$1.pf" ]; then
 		while read -r line; do
-			eval "pf $line" >/dev/null 2>&1
+			[ -z "$line" ] || eval "pf $line" >/dev/null 2>&1
 		done <"$1.pf"
 		rm -f "$PFCTL_LOG"
 	fi

@@ -375,12 +375,12 @@ func addBots(add func(func(*client))) {
 			}
 		})
 	}
-	for i := range 12 {
+	for i := range 9 {
 		how := startTLS + security(i/3%2)
 		add(func(c *client) { // honest, some after a slip
 			s := c.open(how)
 			s.fail(i%3, users[i%3])
-			s.succeed(mechanism(i/4), users[i%3])
+			s.succeed(mechanism(i/3), users[i%3])
 			s.want(503, s.cmd("AUTH PLAIN "+encode("\x00root\x00wrong")), "a second AUTH")
 			s.want(250, s.cmd("MAIL FROM:<alice@example.test>"), "MAIL")
 			s.want(250, s.cmd("RCPT TO:<somebody@example.test>"), "RCPT")
@@ -509,7 +509,7 @@ func hostileLines() []string {
 		`last message repeated 99 times`,
 		`message repeated 99 times: [ x smtp authentication user=x result=permfail]`,
 		"a\tb\tsmtp\tconnected\taddress=8.8.8.8",
-		"a\x00b", "\x00", "a\rb", "\x1b[2J\a\b", "\xff\xfe\xe9", `\`, `"`, `""`, "", " ", "%s%n%d",
+		"a\x00b", "\x00", "a\rb", "\x1b[2J\a\b", "\xff\xfe\xe9", `\`, `"`, "", " ", "%s%n%d",
 		strings.Repeat("x smtp connected ", 117), // 2 KB
 		strings.Repeat(`"`, 2000),
 		strings.Repeat(`\`, 1000),
@@ -544,13 +544,12 @@ func (c *client) hostileLogin(text string) {
 	s.fail(1, "root")
 	s.cmd(text)
 	s.cmd(forged)
-	if len(text) < 500 {
-		s.told(text, "AUTH "+text)
-		s.told(text, "AUTH PLAIN "+text)
-		s.cmd("MAIL FROM:<" + text + "@example.test>")
-		s.cmd("MAIL FROM:<alice@example.test>")
-		s.cmd("RCPT TO:<" + text + "@example.test>")
-	}
+	s.told(text, "AUTH "+text)
+	s.told(text, "AUTH PLAIN "+text)
+	s.cmd("MAIL FROM:<" + text + "@example.test>")
+	s.cmd("MAIL FROM:<alice@example.test>")
+	s.cmd("RCPT TO:<" + text + "@example.test>")
+	s.cmd("RSET") // no AUTH inside a transaction
 	s.auth(loginAsked, "root", "wrong")
 	s.quit()
 }
@@ -569,7 +568,6 @@ func addUnfinished(add func(func(*client))) {
 		{"AUTH PLAIN " + encode("root")},
 		{"AUTH PLAIN " + encode("\x00root")},
 		{"AUTH PLAIN " + encode("")},
-		{"AUTH PLAIN ="},
 		{"AUTH PLAIN " + encode("\x00root\x00")},
 		{"AUTH PLAIN " + encode("\x00root\x00x")},
 		{"AUTH PLAIN " + encode("\x00\x00wrong")},

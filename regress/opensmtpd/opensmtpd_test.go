@@ -1,7 +1,7 @@
 // Package opensmtpd_test attacks a real OpenSMTPD and checks what ban_smtpd
 // makes of its log.
 //
-// TestAttack needs Linux, root and a Debian that root.sh makes: there several
+// TestAttack needs Linux, root and a Debian that root.sh makes: there over two
 // hundred clients try to log in, and to deceive whoever reads the log. Each
 // client writes down how often it was refused, and that is the truth which the
 // counts have to match. TestRecorded needs nothing: it does the same with the
