@@ -211,13 +211,18 @@ func version() string {
 type job struct {
 	*options
 	system
-	status int // exit status
+	status int    // exit status
+	fault  string // the last that was told
 }
 
-// warn prints what the admin has to know, and makes the run a failed one.
+// warn prints what the admin has to know, and makes the run a failed one. What
+// fails twice for one reason is told once.
 func (j *job) warn(err error) {
-	fmt.Fprintf(j.stderr, "%s: %v\n", name, err)
 	j.status = 1
+	if text := err.Error(); text != j.fault {
+		fmt.Fprintf(j.stderr, "%s: %s\n", name, text)
+		j.fault = text
+	}
 }
 
 // note prints what a reader of the dry run has to know.
@@ -393,10 +398,13 @@ func (j *job) apply(table *pftable.Table, plan []pftable.Change, offenders map[n
 		step(pftable.Delete, n, err)
 	}
 	added := j.add(table, prefixes(pftable.Add), offenders)
-	for p := range added {
+	for _, p := range prefixes(pftable.Add) {
+		if !added[p] {
+			continue
+		}
 		if err := table.Kill(p); err != nil {
 			j.warn(err)
-			break
+			break // the others would fail as this one, perhaps after a minute each
 		}
 	}
 	plan = slices.DeleteFunc(plan, func(c pftable.Change) bool {

@@ -1,0 +1,44 @@
+# A run adds; the next one changes nothing, and runs no add. Then the bot comes
+# to be ignored, and then its ban ends.
+run() {
+	echo "-- $*"
+	shift
+	"$prog" --pfctl "$PFCTL" -i "$tmp/ignore" -w 1d "$@" "$tmp/log"
+	echo "exit $?"
+	calls
+	pf 0 -t bot -T show
+}
+log() { # SECONDS-AGO FAILURES ADDRESS ID
+	stamp=$(awk -v t=$(($(date +%s) - $1)) 'BEGIN {
+		# The date t seconds after 1970 (civil_from_days), as syslogd -Z has it.
+		z = int(t / 86400) + 719468; s = t % 86400
+		era = int(z / 146097); doe = z - era * 146097
+		yoe = int((doe - int(doe / 1460) + int(doe / 36524) - int(doe / 146096)) / 365)
+		doy = doe - (365 * yoe + int(yoe / 4) - int(yoe / 100))
+		mp = int((5 * doy + 2) / 153); d = doy - int((153 * mp + 2) / 5) + 1
+		m = mp < 10 ? mp + 3 : mp - 9; y = yoe + era * 400 + (m <= 2)
+		printf "%04d-%02d-%02dT%02d:%02d:%02d.000Z\n", y, m, d, s / 3600, s % 3600 / 60, s % 60
+	}')
+	echo "$stamp mail smtpd[1]: $4 smtp connected address=$3 host=<unknown>"
+	for n in $(awk -v n="$2" 'BEGIN { for (i = 0; i < n; i++) print i }'); do
+		echo "$stamp mail smtpd[1]: $4 smtp authentication user=u$n result=permfail"
+		echo "$stamp mail smtpd[1]: $4 smtp failed-command command=\"AUTH LOGIN (password)\" result=\"535 Authentication failed\""
+	done
+	echo "$stamp mail smtpd[1]: $4 smtp disconnected reason=quit"
+}
+: >"$tmp/ignore"
+log 432002 12 203.0.113.5 3c41a8f5b2d90005 >"$tmp/log"
+log 431000 12 203.0.113.6 3c41a8f5b2d90006 >>"$tmp/log"
+log 600 12 203.0.113.7 3c41a8f5b2d90007 >>"$tmp/log"
+run 'first: a ban that is over is not made again, one in force is'
+run second
+echo 203.0.113.7 >"$tmp/ignore"
+run ignored
+: >"$tmp/ignore"
+fresh
+pf 432001 -q -t bot -T add 203.0.113.5 203.0.113.8
+calls >/dev/null
+run 'five days and a second later'
+pf 0 -q -t bot -T delete 203.0.113.6 203.0.113.7
+calls >/dev/null
+run 'deleted by hand, so added again' -v -o list
