@@ -288,6 +288,9 @@ func (j *job) run() {
 	if j.DryRun && j.Output == "text" {
 		fmt.Fprintf(j.stdout, "%s, %s, %s, %s\n", many(read.Files, "file"), many(read.Lines, "line"),
 			many(counted.Totals.Failures, "failure"), many(counted.Totals.Clients, "address"))
+		if n := counted.Totals.Nameless; n > 0 {
+			fmt.Fprintf(j.stdout, "%s of a session that began before the log, or long ago\n", many(n, "failure"))
+		}
 	}
 	j.judge(counted.Totals)
 	if !j.DryRun {
@@ -475,11 +478,11 @@ func (j *job) print(plan []pftable.Change, offenders map[netip.Prefix]count.Offe
 			fmt.Fprintf(w, "\t%s\t%s to %s\tuntil %s\t%s", many(o.Failures, "failure"),
 				clock(o.First), clock(o.Last), clock(j.until(c)), names(o))
 		case c.Action == pftable.Keep:
-			fmt.Fprintf(w, "\t\tsince %s\tuntil %s\t", clock(c.Since), clock(j.until(c)))
+			fmt.Fprintf(w, "\t\tsince %s\tuntil %s", clock(c.Since), clock(j.until(c)))
 		case c.Action == pftable.Delete:
-			fmt.Fprintf(w, "\tignored\tsince %s\t\t", clock(c.Since))
+			fmt.Fprintf(w, "\tignored\tsince %s", clock(c.Since))
 		default:
-			fmt.Fprintf(w, "\t\tsince %s\t\t", clock(c.Since))
+			fmt.Fprintf(w, "\t\tsince %s", clock(c.Since))
 		}
 		fmt.Fprintln(w)
 	}
