@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,17 @@ func TestOpenSMTPD(t *testing.T) {
 				t.Errorf("parsing %q: got %v, want %q", tt.msg, c.Events, tt.want)
 			}
 		})
+	}
+}
+
+func TestIPv4(t *testing.T) {
+	for _, text := range []string{"", "0.0.0.0", "1.2.3.4", "255.255.255.255", "10.0.0.10", "1.2.3", "1.2.3.4.5", "1.2.3.",
+		".1.2.3", "1..2.3", "01.2.3.4", "1.2.3.00", "256.1.1.1", "1.2.3.999999999999", "1.2.3.4 ", "1.2.3.x", "::1", "-1.2.3.4"} {
+		want, err := netip.ParseAddr(text)
+		got, ok := ipv4([]byte(text))
+		if ok != (err == nil && want.Is4()) || ok && got != want {
+			t.Errorf("%q: got %v, %v; want %v, %v", text, got, ok, want, err)
+		}
 	}
 }
 

@@ -70,13 +70,14 @@ type Counter struct {
 	expire   int64
 	seed     maphash.Seed // so that nobody can choose two names with one hash
 	sessions *sessions
-	clients  map[netip.Prefix]*client
+	clients  map[netip.Addr]*client // by the first address of the prefix
 }
 
 // client is what is known of one client. While it is under the limit, fails
 // has its failures inside the window; at the one that crosses the limit they
 // are dropped, and until the ban ends only the sums grow.
 type client struct {
+	prefix netip.Prefix
 	fails  []fail   // in order of time
 	users  []uint64 // hashes of the names in fails, or of the ban
 	names  []string // the names of the first of users
@@ -102,7 +103,7 @@ func New(r Rules) *Counter {
 		expire:   int64(r.Expire / time.Second),
 		seed:     maphash.MakeSeed(),
 		sessions: newSessions(),
-		clients:  map[netip.Prefix]*client{},
+		clients:  map[netip.Addr]*client{},
 	}
 }
 
@@ -131,7 +132,9 @@ func (c *Counter) Add(e *parse.Event) {
 	}
 }
 
-// prefix returns the client that addr is counted as.
+// prefix returns the client that addr is counted as. The first address of it
+// is that of no other: either all of a prefix is one client, or each address
+// in it is.
 func (c *Counter) prefix(addr netip.Addr) netip.Prefix {
 	bits := c.rules.Prefix6
 	if addr.Is4() {
@@ -164,10 +167,10 @@ func (c *Counter) failure(e *parse.Event, when int64) {
 		return
 	}
 	prefix := c.prefix(addr)
-	cl := c.clients[prefix]
+	cl := c.clients[prefix.Addr()]
 	if cl == nil {
-		cl = &client{}
-		c.clients[prefix] = cl
+		cl = &client{prefix: prefix}
+		c.clients[prefix.Addr()] = cl
 		c.Totals.Clients++
 	}
 	cl.failed(c, e, when)
@@ -208,7 +211,7 @@ func (c *Counter) success(e *parse.Event, when int64) {
 	if !known || !addr.IsValid() {
 		return
 	}
-	cl := c.clients[c.prefix(addr)]
+	cl := c.clients[c.prefix(addr).Addr()]
 	if cl == nil {
 		return
 	}
@@ -232,7 +235,7 @@ func (c *Counter) success(e *parse.Event, when int64) {
 // while it was in force, is spent: the client begins anew.
 func (cl *client) pass(c *Counter, when int64) {
 	if cl.banned && c.within > 0 && when > cl.since+c.expire {
-		*cl = client{}
+		*cl = client{prefix: cl.prefix}
 	}
 }
 
@@ -284,12 +287,12 @@ func (cl *client) forget(gone func(user uint64) bool) {
 // Offenders returns the clients whose ban is in force, in no order.
 func (c *Counter) Offenders() []Offender {
 	var list []Offender
-	for prefix, cl := range c.clients {
+	for _, cl := range c.clients {
 		if !cl.banned || c.within > 0 && c.now > cl.since+c.expire {
 			continue
 		}
 		o := Offender{
-			Prefix:   prefix,
+			Prefix:   cl.prefix,
 			Failures: cl.failures,
 			Users:    len(cl.users),
 			Names:    cl.names,

@@ -167,7 +167,7 @@ func TestSessions(t *testing.T) {
 	if c.Totals != want {
 		t.Errorf("got %+v, want %+v", c.Totals, want)
 	}
-	if cl := c.clients[netip.PrefixFrom(addr, 32)]; cl == nil || cl.failures != 1 {
+	if cl := c.clients[addr]; cl == nil || cl.failures != 1 {
 		t.Errorf("got %+v, want one failure of %v", cl, addr)
 	}
 }

@@ -20,18 +20,18 @@ const maxSessions = 1 << 15
 type sessions struct {
 	young, old map[session]netip.Addr
 
-	hosts map[string]uint32 // log hosts by name; few, and no client can name one
+	hosts map[string]uint64 // log hosts by name; few, and no client can name one
 	last  string            // the host of the event before, mostly that of the next too
-	host  uint32            // its number
+	host  uint64            // its number
 }
 
+// session is without padding, so that it is hashed in one go.
 type session struct {
-	host uint32
-	id   uint64
+	host, id uint64
 }
 
 func newSessions() *sessions {
-	return &sessions{young: map[session]netip.Addr{}, hosts: map[string]uint32{}}
+	return &sessions{young: map[session]netip.Addr{}, hosts: map[string]uint64{}}
 }
 
 func (s *sessions) key(e *parse.Event) session {
@@ -39,7 +39,7 @@ func (s *sessions) key(e *parse.Event) session {
 		s.last = string(e.Host)
 		host, known := s.hosts[s.last]
 		if !known {
-			host = uint32(len(s.hosts))
+			host = uint64(len(s.hosts))
 			s.hosts[s.last] = host
 		}
 		s.host = host
