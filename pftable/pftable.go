@@ -39,11 +39,11 @@ const (
 	// nothing, and holds pf's lock; small ones fail small.
 	batch = 1000
 
-	// margin is how many entries below pf's limit an add stays. At the limit
-	// a pfctl of OpenBSD 7.1 and later sleeps in the kernel for good, with
-	// the lock that every other pfctl needs (pf_table.c, pfr_create_kentry);
-	// others may add at the same time, and tables in anchors are not seen.
-	margin = 64
+	// An add stays this part of pf's limit below it. At the limit a pfctl of
+	// OpenBSD 7.1 and later sleeps in the kernel for good, with the lock that
+	// every other pfctl needs (pf_table.c, pfr_create_kentry); others may add
+	// at the same time, and tables in anchors are not seen.
+	margin = 1000
 )
 
 // Show returns the entries, in pfctl's order.
@@ -148,7 +148,7 @@ func summary(out []byte) int {
 // Kill cuts the connections that come from p: pfctl -k. This takes its
 // argument on the command line only; an address does not begin with "-".
 func (t *Table) Kill(p netip.Prefix) error {
-	_, _, err := t.run(nil, "-q", "-k", Text(p))
+	_, _, err := t.run(nil, "-k", Text(p))
 	return err
 }
 
@@ -163,11 +163,11 @@ func (t *Table) Room() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	out, _, err = t.run(nil, "-v", "-v", "-s", "Tables")
+	out, _, err = t.run(nil, "-vv", "-s", "Tables")
 	if err != nil {
 		return 0, err
 	}
-	return max(0, limit-parseAddresses(out)-margin), nil
+	return max(0, limit-limit/margin-parseAddresses(out)), nil
 }
 
 // parseLimit finds "table-entries hard limit   200000" (pfctl.c,
@@ -200,9 +200,7 @@ func (t *Table) Check() error {
 	if err != nil {
 		return err
 	}
-	// "Status: Enabled for 0 days 00:00:10   Debug: err" (pfctl_parser.c,
-	// print_status).
-	if f := strings.Fields(string(out)); len(f) < 2 || f[0] != "Status:" || f[1] != "Enabled" {
+	if !parseEnabled(out) {
 		return errors.New("pf is disabled, nothing is blocked: enable it with pfctl -e")
 	}
 	out, _, err = t.run(nil, "-v", "-s", "Tables")
@@ -214,6 +212,17 @@ func (t *Table) Check() error {
 			t.Name, t.Name)
 	}
 	return nil
+}
+
+// parseEnabled finds "Status: Enabled for 0 days 00:00:10   Debug: err"
+// (pfctl_parser.c, print_status).
+func parseEnabled(out []byte) bool {
+	for line := range strings.Lines(string(out)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "Status:" {
+			return f[1] == "Enabled"
+		}
+	}
+	return false
 }
 
 // parseFlags returns the flags of a table from "-pa-r-C<TAB>bot"

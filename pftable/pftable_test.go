@@ -56,9 +56,9 @@ func TestCalls(t *testing.T) {
 			func(t *Table) (int, error) { return t.Expire(5 * 24 * time.Hour) }, 2},
 		{"show", "cat >>%s; echo '   192.0.2.1'", "[-v][-t][bot][-T][show] UTC\n",
 			func(t *Table) (int, error) { l, err := t.Show(); return len(l), err }, 1},
-		{"kill", "cat >>%s", "[-q][-k][203.0.113.7] UTC\n",
+		{"kill", "cat >>%s", "[-k][203.0.113.7] UTC\n",
 			func(t *Table) (int, error) { return 0, t.Kill(list[0]) }, 0},
-		{"kill a prefix", "cat >>%s", "[-q][-k][2001:db8:bad::/64] UTC\n",
+		{"kill a prefix", "cat >>%s", "[-k][2001:db8:bad::/64] UTC\n",
 			func(t *Table) (int, error) { return 0, t.Kill(list[1]) }, 0},
 		{"nothing to add", "cat >>%s", "", func(t *Table) (int, error) { return t.Add(nil) }, 0},
 	}
@@ -262,12 +262,14 @@ func TestStandIn(t *testing.T) {
 			t.Errorf("entry %d: got %v, want one of %v since %v", i, e, list, want)
 		}
 	}
-	if room, err := table.Room(); room != 200000-4-margin || err != nil {
-		t.Errorf("room: got %d, %v; want %d", room, err, 200000-4-margin)
+	if room, err := table.Room(); room != 200000-200-4 || err != nil {
+		t.Errorf("room: got %d, %v; want %d", room, err, 200000-200-4)
 	}
-	event(t, table, "limit", "10")
-	if room, err := table.Room(); room != 0 || err != nil {
-		t.Errorf("no room: got %d, %v; want 0", room, err)
+	for limit, want := range map[string]int{"3": 0, "4": 0, "10": 6} {
+		event(t, table, "limit", limit)
+		if room, err := table.Room(); room != want || err != nil {
+			t.Errorf("room with a limit of %s: got %d, %v; want %d", limit, room, err, want)
+		}
 	}
 	if n, err := table.Delete(list[:1]); n != 1 || err != nil {
 		t.Errorf("delete: got %d, %v; want 1", n, err)

@@ -69,7 +69,7 @@ func describe(args []string) string {
 		if a == "-f" {
 			break
 		}
-		if a != "-v" && a != "-q" {
+		if a != "-v" && a != "-vv" {
 			text += " " + a
 		}
 	}

@@ -46,7 +46,7 @@ fresh() {
 calls() {
 	[ -f "$PFCTL_LOG" ] && awk '
 		/^\t/ { if (show) print; next }
-		{ show = / -T (add|delete|expire|zero)/ || / -k /; if (show) print "pfctl " $0 }
+		{ show = / -T (add|delete|expire|zero)/ || /^-k /; if (show) print "pfctl " $0 }
 	' "$PFCTL_LOG"
 	rm -f "$PFCTL_LOG"
 }
