@@ -17,8 +17,8 @@ type Rules struct {
 	Tries   int           // a client with more failures than this …
 	Within  time.Duration // … in a window of this length is over the limit; 0: in all of the log
 	Expire  time.Duration // a ban is in force so long after the failure that crossed the limit
-	Prefix4 int           // length of the prefix that is one client
-	Prefix6 int
+	Prefix4 int           // length of the prefix that is one client, 0 to 32
+	Prefix6 int           // and 0 to 128
 
 	Now   time.Time // the time of judgement
 	Ended bool      // nothing after Now is looked at, as if the log had ended there
@@ -132,19 +132,23 @@ func (c *Counter) Add(e *parse.Event) {
 	}
 }
 
-// prefix returns the client that addr is counted as. The first address of it
-// is that of no other: either all of a prefix is one client, or each address
-// in it is.
-func (c *Counter) prefix(addr netip.Addr) netip.Prefix {
+// find returns the client that addr is counted as, nil if it is not known yet,
+// and its prefix. The first address of that is of no other client: either all
+// of a prefix is one client, or each address in it is. A prefix that is known
+// was found to hold nothing ignored, and is not asked about again.
+func (c *Counter) find(addr netip.Addr) (*client, netip.Prefix) {
 	bits := c.rules.Prefix6
 	if addr.Is4() {
 		bits = c.rules.Prefix4
 	}
-	p, err := addr.Prefix(bits)
-	if err != nil || bits < addr.BitLen() && c.rules.Overlaps(p) {
-		return netip.PrefixFrom(addr, addr.BitLen())
+	p, _ := addr.Prefix(bits) // Rules say that it fits
+	if cl := c.clients[p.Addr()]; cl != nil && cl.prefix == p {
+		return cl, p
 	}
-	return p
+	if !p.IsSingleIP() && c.rules.Overlaps(p) {
+		p = netip.PrefixFrom(addr, addr.BitLen())
+	}
+	return c.clients[p.Addr()], p
 }
 
 func (c *Counter) failure(e *parse.Event, when int64) {
@@ -162,13 +166,12 @@ func (c *Counter) failure(e *parse.Event, when int64) {
 		return
 	}
 	c.Totals.Addressed += e.Count
-	if c.rules.Ignored(addr) {
-		c.Totals.Ignored += e.Count
-		return
-	}
-	prefix := c.prefix(addr)
-	cl := c.clients[prefix.Addr()]
+	cl, prefix := c.find(addr)
 	if cl == nil {
+		if c.rules.Ignored(addr) {
+			c.Totals.Ignored += e.Count
+			return
+		}
 		cl = &client{prefix: prefix}
 		c.clients[prefix.Addr()] = cl
 		c.Totals.Clients++
@@ -211,7 +214,7 @@ func (c *Counter) success(e *parse.Event, when int64) {
 	if !known || !addr.IsValid() {
 		return
 	}
-	cl := c.clients[c.prefix(addr).Addr()]
+	cl, _ := c.find(addr)
 	if cl == nil {
 		return
 	}
