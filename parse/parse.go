@@ -58,10 +58,8 @@ var formats = [...]format{
 type Chunk struct {
 	Text    []byte
 	Events  []Event
-	Lines   int   // all lines
-	Skipped int   // lines without a syslog header, or too long
-	First   int64 // time of the first line that had one, 0 if none had
-	Last    int64 // the same of the last line
+	Lines   int // all lines
+	Skipped int // lines without a syslog header, or too long
 
 	event bool // the last line, or the one that it repeats, was an event: the last of Events
 	alone bool // all lines were repetitions of one in the chunk before
@@ -91,7 +89,7 @@ func NewParser(loc *time.Location, written time.Time) *Parser {
 // Parse fills in what c.Text holds. The last line needs no newline.
 func (p *Parser) Parse(c *Chunk) {
 	c.Events = c.Events[:0]
-	c.Lines, c.Skipped, c.First, c.Last = 0, 0, 0, 0
+	c.Lines, c.Skipped = 0, 0
 	c.event, c.alone = false, true
 	for text := c.Text; len(text) > 0; {
 		line := text
@@ -112,10 +110,6 @@ func (p *Parser) parseLine(line []byte, c *Chunk) {
 		c.event, c.alone = false, false
 		return
 	}
-	if c.First == 0 {
-		c.First = when
-	}
-	c.Last = when
 	msg, ok := p.cutHeader(rest)
 	if !ok {
 		if n, host := repetition(rest); n > 0 {

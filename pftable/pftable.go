@@ -259,12 +259,14 @@ func (t *Table) table(command string, stdin []byte, args ...string) ([]byte, err
 func reason(stderr []byte) string {
 	s := bufio.NewScanner(bytes.NewReader(stderr))
 	for s.Scan() {
-		if line := s.Text(); line != "" && !strings.HasPrefix(line, "pfctl: DIOCSETLIMIT ") {
-			if q := strconv.QuoteToASCII(line); q != `"`+line+`"` && strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) {
-				return q
-			}
-			return line
+		line := s.Text()
+		if line == "" || strings.HasPrefix(line, "pfctl: DIOCSETLIMIT ") {
+			continue
 		}
+		if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return strconv.QuoteToASCII(line)
+		}
+		return line
 	}
 	return ""
 }

@@ -42,10 +42,8 @@ type Totals struct {
 	Failures  int // failed logins
 	Outside   int // of these, older than the window
 	Clients   int // clients that failed
-	Ignored   int // failures of ignored clients
 	Local     int // failures of clients that did not come from the network
 	Nameless  int // failures whose session is not in the log, so nobody knows the address
-	Forgiven  int // failures before a success of the same user
 	Misdated  int // events more than a day in the future, which are not counted
 	Addressed int // failures whose address was known
 }
@@ -169,7 +167,6 @@ func (c *Counter) failure(e *parse.Event, when int64) {
 	cl, prefix := c.find(addr)
 	if cl == nil {
 		if c.rules.Ignored(addr) {
-			c.Totals.Ignored += e.Count
 			return
 		}
 		cl = &client{prefix: prefix}
@@ -228,7 +225,6 @@ func (c *Counter) success(e *parse.Event, when int64) {
 			return false
 		}
 		cl.failures -= f.count
-		c.Totals.Forgiven += f.count
 		return true
 	})
 	cl.forget(func(user uint64) bool { return user == name })
