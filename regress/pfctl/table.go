@@ -51,6 +51,18 @@ func (c *call) fail(reason string) int {
 	return 255
 }
 
+// writable returns the table if it is there and not const.
+func (c *call) writable() (*table, int) {
+	t := c.state.active(c.anchor, c.table)
+	switch {
+	case t == nil:
+		return nil, c.fail("Table does not exist")
+	case t.Const:
+		return nil, c.fail("Operation not permitted")
+	}
+	return t, 0
+}
+
 // say prints a summary, which -q hides.
 func (c *call) say(format string, args ...any) {
 	if c.quiet {
@@ -233,12 +245,9 @@ func (c *call) deleteCommand() int {
 		}
 		return 0
 	}
-	t := c.state.active(c.anchor, c.table)
+	t, status := c.writable()
 	if t == nil {
-		return c.fail("Table does not exist")
-	}
-	if t.Const {
-		return c.fail("Operation not permitted")
+		return status
 	}
 	gone := map[netip.Prefix]bool{}
 	for _, a := range list {
@@ -332,12 +341,9 @@ func (c *call) expireCommand() int {
 		fmt.Fprintln(c.stderr, "pfctl: expiry time: too large")
 		return 1
 	}
-	t := c.state.active(c.anchor, c.table)
+	t, status := c.writable()
 	if t == nil {
-		return c.fail("Table does not exist")
-	}
-	if t.Const {
-		return c.fail("Operation not permitted")
+		return status
 	}
 	gone := map[netip.Prefix]bool{}
 	for _, p := range t.sorted() {
@@ -443,12 +449,9 @@ func (c *call) testCommand() int {
 }
 
 func (c *call) flushCommand() int {
-	t := c.state.active(c.anchor, c.table)
+	t, status := c.writable()
 	if t == nil {
-		return c.fail("Table does not exist")
-	}
-	if t.Const {
-		return c.fail("Operation not permitted")
+		return status
 	}
 	n := len(t.Entries)
 	if !c.dry {
