@@ -1,5 +1,5 @@
 // Package parse turns the bytes of a mail log into events: who connected, who
-// failed to log in, who succeeded, who left.
+// failed to log in, who succeeded, who left, who was let in again.
 //
 // A client writes part of almost every line: its user name, its commands, its
 // HELO name. So position decides here, never a search: each field is taken at
@@ -26,6 +26,7 @@ const (
 	Failure                    // complete credentials were refused
 	Success                    // User logged in
 	Disconnect                 // the session ended
+	Release                    // Addr, or the prefix of it that has Bits, left the table
 	repeat                     // the last line of the chunk before, Count times more
 )
 
@@ -33,6 +34,7 @@ const (
 // chunk and are valid only as long as that is.
 type Event struct {
 	Kind    Kind
+	Bits    uint8      // of Release, the length of the prefix
 	Count   int        // how often it happened; more than 1 where syslogd folded lines
 	Time    int64      // seconds since 1970, as the logging host's clock had it
 	Session uint64     // joins the lines of a login; unique with Host
@@ -51,6 +53,7 @@ type format struct {
 // formats is the table of all daemons whose lines are read.
 var formats = [...]format{
 	{"smtpd", opensmtpd},
+	{"ban_smtpd", own},
 }
 
 // Chunk is a piece of a log that begins and ends with whole lines, and what
@@ -84,6 +87,21 @@ const ahead = 30 * 24 * time.Hour
 func NewParser(loc *time.Location, written time.Time) *Parser {
 	latest := written.Add(ahead).In(loc)
 	return &Parser{stamp: stamps{loc: loc, latest: latest.Unix(), year: latest.Year()}}
+}
+
+// Stamps returns the first and the last time that stand in a piece of a log,
+// if one does.
+func (p *Parser) Stamps(text []byte) (first, last int64, ok bool) {
+	for line := range bytes.Lines(text) {
+		when, _, found := p.stamp.cut(line)
+		if !found {
+			continue
+		}
+		if last = when; !ok {
+			first, ok = when, true
+		}
+	}
+	return first, last, ok
 }
 
 // Parse fills in what c.Text holds. The last line needs no newline.

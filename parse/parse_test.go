@@ -20,7 +20,7 @@ func parseText(text string) *Chunk {
 }
 
 func (e Event) String() string {
-	kind := [...]string{"none", "connect", "failure", "success", "disconnect", "repeat"}[e.Kind]
+	kind := [...]string{"none", "connect", "failure", "success", "disconnect", "release", "repeat"}[e.Kind]
 	addr := ""
 	if e.Addr.IsValid() {
 		addr = e.Addr.String()
@@ -73,6 +73,36 @@ func TestOpenSMTPD(t *testing.T) {
 	}
 }
 
+// Only ban_smtpd's own tag can pardon, and only an address or a prefix.
+func TestOwn(t *testing.T) {
+	for line, want := range map[string]string{
+		"ban_smtpd[1]: pardon address=203.0.113.7":                   "203.0.113.7/32",
+		"ban_smtpd: pardon address=203.0.113.0/24":                   "203.0.113.0/24",
+		"ban_smtpd[1]: pardon address=2001:db8::/64 x":               "2001:db8::/64",
+		"ban_smtpd[1]: expire address=2001:db8::1 since=2026-11-20Z": "2001:db8::1/128",
+		"ban_smtpd[1]: ban address=203.0.113.7":                      "",
+		"ban_smtpd[1]: delete address=203.0.113.7":                   "",
+		"ban_smtpd[1]:  pardon address=203.0.113.7":                  "",
+		"ban_smtpd[1]: pardon address=203.0.113.7/33":                "",
+		"ban_smtpd[1]: pardon address=fe80::1%em0":                   "",
+		"ban_smtpd[1]: pardon address= 203.0.113.7":                  "",
+		"smtpd[1]: ban_smtpd[1]: pardon address=203.0.113.7":         "",
+		"x ban_smtpd[1]: pardon address=203.0.113.7":                 "",
+		"smtpd[1]: pardon address=203.0.113.7":                       "",
+	} {
+		got := ""
+		for _, e := range parseText("Nov 20 10:00:00 mail " + line + "\n").Events {
+			got = netip.PrefixFrom(e.Addr, int(e.Bits)).String()
+			if e.Kind != Release {
+				got = "no release"
+			}
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestIPv4(t *testing.T) {
 	for _, text := range []string{"", "0.0.0.0", "1.2.3.4", "255.255.255.255", "10.0.0.10", "1.2.3", "1.2.3.4.5", "1.2.3.",
 		".1.2.3", "1..2.3", "01.2.3.4", "1.2.3.00", "256.1.1.1", "1.2.3.999999999999", "1.2.3.4 ", "1.2.3.x", "::1", "-1.2.3.4"} {
@@ -89,6 +119,10 @@ func TestStamp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	newYork, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
 	date := func(text string) time.Time {
 		d, err := time.Parse(time.RFC3339, text)
 		if err != nil {
@@ -101,6 +135,9 @@ func TestStamp(t *testing.T) {
 		loc           *time.Location
 		stamp, want   string // want "": no stamp
 	}{
+		{"an hour that comes twice, east", "2026-11-21T12:00:00Z", berlin, "Oct 25 02:30:00", "2026-10-25T00:30:00Z"},
+		{"an hour that comes twice, west", "2026-11-21T12:00:00Z", newYork, "Nov  1 01:30:00", "2026-11-01T05:30:00Z"},
+		{"the hour after", "2026-11-21T12:00:00Z", berlin, "Oct 25 03:00:00", "2026-10-25T02:00:00Z"},
 		{"this year", "2026-11-21T12:00:00Z", time.UTC, "Nov 21 11:59:59", "2026-11-21T11:59:59Z"},
 		{"space before the day", "2026-11-21T12:00:00Z", time.UTC, "Nov  1 00:00:00", "2026-11-01T00:00:00Z"},
 		{"a clock ahead", "2026-11-21T12:00:00Z", time.UTC, "Dec 21 12:00:00", "2026-12-21T12:00:00Z"},

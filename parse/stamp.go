@@ -64,10 +64,22 @@ func (s *stamps) parseBSD(b []byte) (int64, bool) {
 			continue
 		}
 		copy(s.minute[:], b[:12])
-		s.base, s.isoEnd = t.Unix(), 0
+		s.base, s.isoEnd = firstOf(t).Unix(), 0
 		return s.base + int64(sec), true
 	}
 	return 0, false
+}
+
+// firstOf returns the first of the two times, in autumn, that a local time may
+// be. Which of them time.Date returns depends on the zone.
+func firstOf(t time.Time) time.Time {
+	_, after := t.Zone()
+	_, before := t.Add(-2 * time.Hour).Zone()
+	first := t.Add(time.Duration(after-before) * time.Second)
+	if first.Before(t) && first.Hour() == t.Hour() && first.Minute() == t.Minute() {
+		return first
+	}
+	return t
 }
 
 func (s *stamps) parseISO(line []byte) (int64, []byte, bool) {
