@@ -5,6 +5,7 @@ package count
 
 import (
 	"hash/maphash"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -71,18 +72,22 @@ type Counter struct {
 	clients  map[netip.Addr]*client // by the first address of the prefix
 }
 
-// client is what is known of one client. While it is under the limit, fails
-// has its failures inside the window; at the one that crosses the limit they
-// are dropped, and until the ban ends only the sums grow.
+// client is what is known of one client. A failure counts towards one ban
+// only: the one that crosses the limit empties the window, and the count
+// begins anew while the ban is in force.
 type client struct {
 	prefix netip.Prefix
-	fails  []fail   // in order of time
-	users  []uint64 // hashes of the names in fails, or of the ban
+	fails  []fail   // in the window, in order of time
+	sum    int      // of fails
+	users  []uint64 // hashes of the names in fails, and of the ban
 	names  []string // the names of the first of users
-	banned bool     // over the limit
-	since  int64    // when it crossed the limit
+	ban    *ban     // nil if there is none, or it is over
+}
 
-	failures    int // the sum of fails, or of the ban
+// ban is what is reported of a client over the limit.
+type ban struct {
+	since       int64 // when the limit was crossed, the last time
+	failures    int
 	first, last int64
 }
 
@@ -127,6 +132,8 @@ func (c *Counter) Add(e *parse.Event) {
 		c.success(e, when)
 	case parse.Disconnect:
 		c.sessions.disconnect(e)
+	case parse.Release:
+		c.Release(netip.PrefixFrom(e.Addr, int(e.Bits)))
 	}
 }
 
@@ -180,27 +187,27 @@ func (c *Counter) failure(e *parse.Event, when int64) {
 func (cl *client) failed(c *Counter, e *parse.Event, when int64) {
 	cl.pass(c, when)
 	name := maphash.Bytes(c.seed, e.User)
-	if cl.banned {
-		cl.failures += e.Count
-		cl.first, cl.last = min(cl.first, when), max(cl.last, when)
-		cl.named(name, e.User)
-		return
-	}
 	// Two hosts in one log, or a clock that was set back: nearly always last.
 	i := len(cl.fails)
 	for i > 0 && cl.fails[i-1].time > when {
 		i--
 	}
 	cl.fails = slices.Insert(cl.fails, i, fail{when, name, e.Count})
-	cl.failures += e.Count
+	cl.sum += e.Count
 	cl.named(name, e.User)
 	cl.slide(c)
-	if cl.failures <= c.rules.Tries {
+	if b := cl.ban; b != nil {
+		b.failures += e.Count
+		b.first, b.last = min(b.first, when), max(b.last, when)
+	}
+	if cl.sum <= c.rules.Tries {
 		return
 	}
-	cl.banned, cl.since = true, when
-	cl.first, cl.last = cl.fails[0].time, cl.fails[len(cl.fails)-1].time
-	cl.fails = nil
+	if cl.ban == nil {
+		cl.ban = &ban{when, cl.sum, cl.fails[0].time, cl.fails[len(cl.fails)-1].time}
+	}
+	cl.ban.since = max(cl.ban.since, when)
+	cl.fails, cl.sum = nil, 0
 }
 
 // success forgives the failures of a user who is now known to be who he says,
@@ -216,7 +223,7 @@ func (c *Counter) success(e *parse.Event, when int64) {
 		return
 	}
 	cl.pass(c, when)
-	if cl.banned {
+	if cl.ban != nil {
 		return
 	}
 	name := maphash.Bytes(c.seed, e.User)
@@ -224,17 +231,37 @@ func (c *Counter) success(e *parse.Event, when int64) {
 		if f.user != name {
 			return false
 		}
-		cl.failures -= f.count
+		cl.sum -= f.count
 		return true
 	})
-	cl.forget(func(user uint64) bool { return user == name })
+	cl.forget()
 }
 
-// pass ends a ban whose time is over at when. What led to it, and what came
-// while it was in force, is spent: the client begins anew.
+// Release forgets what the clients in p did, as p leaves the table: they begin
+// anew.
+func (c *Counter) Release(p netip.Prefix) {
+	wide := c.rules.Prefix6
+	if p.Addr().Is4() {
+		wide = c.rules.Prefix4
+	}
+	// All that ban_smtpd itself adds: an address, or what is one client.
+	if p.IsSingleIP() || p.Bits() == wide && !c.rules.Overlaps(p) {
+		around, _ := p.Addr().Prefix(wide)
+		for _, key := range []netip.Addr{p.Addr(), around.Addr()} {
+			if cl := c.clients[key]; cl != nil && cl.prefix.Overlaps(p) {
+				delete(c.clients, key)
+			}
+		}
+		return
+	}
+	maps.DeleteFunc(c.clients, func(_ netip.Addr, cl *client) bool { return cl.prefix.Overlaps(p) })
+}
+
+// pass ends a ban whose time is over at when.
 func (cl *client) pass(c *Counter, when int64) {
-	if cl.banned && c.within > 0 && when > cl.since+c.expire {
-		*cl = client{prefix: cl.prefix}
+	if cl.ban != nil && c.within > 0 && when > cl.ban.since+c.expire {
+		cl.ban = nil
+		cl.forget()
 	}
 }
 
@@ -246,14 +273,12 @@ func (cl *client) slide(c *Counter) {
 	begin := cl.fails[len(cl.fails)-1].time - c.within
 	n := 0
 	for n < len(cl.fails) && cl.fails[n].time <= begin {
-		cl.failures -= cl.fails[n].count
+		cl.sum -= cl.fails[n].count
 		n++
 	}
 	if n > 0 {
 		cl.fails = cl.fails[n:]
-		cl.forget(func(user uint64) bool {
-			return !slices.ContainsFunc(cl.fails, func(f fail) bool { return f.user == user })
-		})
+		cl.forget()
 	}
 }
 
@@ -268,11 +293,15 @@ func (cl *client) named(user uint64, name []byte) {
 	cl.users = append(cl.users, user)
 }
 
-// forget forgets the users of which gone is true.
-func (cl *client) forget(gone func(user uint64) bool) {
+// forget forgets the users who have no failure in the window, unless there is
+// a ban to report.
+func (cl *client) forget() {
+	if cl.ban != nil {
+		return
+	}
 	users, names := cl.users[:0], cl.names[:0]
 	for i, u := range cl.users {
-		if gone(u) {
+		if !slices.ContainsFunc(cl.fails, func(f fail) bool { return f.user == u }) {
 			continue
 		}
 		users = append(users, u)
@@ -287,18 +316,17 @@ func (cl *client) forget(gone func(user uint64) bool) {
 func (c *Counter) Offenders() []Offender {
 	var list []Offender
 	for _, cl := range c.clients {
-		if !cl.banned || c.within > 0 && c.now > cl.since+c.expire {
+		if cl.ban == nil || c.within > 0 && c.now > cl.ban.since+c.expire {
 			continue
 		}
-		o := Offender{
+		list = append(list, Offender{
 			Prefix:   cl.prefix,
-			Failures: cl.failures,
+			Failures: cl.ban.failures,
 			Users:    len(cl.users),
 			Names:    cl.names,
-			First:    time.Unix(cl.first, 0),
-			Last:     time.Unix(cl.last, 0),
-		}
-		list = append(list, o)
+			First:    time.Unix(cl.ban.first, 0),
+			Last:     time.Unix(cl.ban.last, 0),
+		})
 	}
 	return list
 }

@@ -24,11 +24,12 @@ func rules() Rules {
 }
 
 // play counts a script: words "MINUTES KIND [USER [ADDRESS [COUNT]]]", where
-// MINUTES are before now, and KIND is fail, ok, or what a session needs.
+// MINUTES are before now, and KIND is fail, ok, gone, or what a session needs;
+// COUNT is the length of the prefix that is gone.
 func play(t *testing.T, r Rules, script string) *Counter {
 	t.Helper()
 	c := New(r)
-	kinds := map[string]parse.Kind{"fail": parse.Failure, "ok": parse.Success, "conn": parse.Connect, "bye": parse.Disconnect}
+	kinds := map[string]parse.Kind{"fail": parse.Failure, "ok": parse.Success, "conn": parse.Connect, "bye": parse.Disconnect, "gone": parse.Release}
 	for step := range strings.SplitSeq(script, ",") {
 		var minutes, n int
 		var kind, user, addr string
@@ -40,9 +41,14 @@ func play(t *testing.T, r Rules, script string) *Counter {
 		if kinds[kind] == 0 {
 			t.Fatalf("bad step %q", step)
 		}
+		a := netip.MustParseAddr(addr)
+		bits := uint8(a.BitLen())
+		if kind == "gone" && n > 1 {
+			bits = uint8(n)
+		}
 		c.Add(&parse.Event{
-			Kind: kinds[kind], Time: now.Unix() - int64(minutes)*60, User: []byte(user),
-			Addr: netip.MustParseAddr(addr), Count: n,
+			Kind: kinds[kind], Bits: bits, Time: now.Unix() - int64(minutes)*60, User: []byte(user),
+			Addr: a, Count: n,
 		})
 	}
 	return c
@@ -74,6 +80,19 @@ func TestJudge(t *testing.T) {
 		{"not again for the same failures", "50 fail a 203.0.113.7 4,1 fail a", "", func(r *Rules) { r.Expire = 10 * time.Minute }},
 		{"again for new ones", "50 fail a 203.0.113.7 4,1 fail a 203.0.113.7 4", "203.0.113.7/32 4", func(r *Rules) { r.Expire = 10 * time.Minute }},
 		{"failures while banned are spent", "50 fail a 203.0.113.7 4,45 fail a 203.0.113.7 9,1 fail a", "", func(r *Rules) { r.Expire = 10 * time.Minute }},
+		{"over the limit again", "130 fail a 203.0.113.7 4,100 fail a 203.0.113.7 4", "203.0.113.7/32 8", nil},
+		{"not over the limit again", "130 fail a 203.0.113.7 4,100 fail a 203.0.113.7 3", "", nil},
+		{"released", "50 fail a 203.0.113.7 9,40 gone", "", nil},
+		{"released, and again", "50 fail a 203.0.113.7 9,40 gone,30 fail a 203.0.113.7 4", "203.0.113.7/32 4", nil},
+		{"released, and again some", "50 fail a 203.0.113.7 9,40 gone,30 fail a 203.0.113.7 3", "", nil},
+		{"another released", "50 fail a 203.0.113.7 9,40 gone x 203.0.113.8", "203.0.113.7/32 9", nil},
+		{"a network released", "50 fail a 203.0.113.7 9,40 gone x 203.0.113.8 24", "", nil},
+		{"a /64 released", "50 fail a 2001:db8::1 9,40 gone x 2001:db8::7 64", "", nil},
+		{"a /64 released by an address", "50 fail a 2001:db8::1 9,40 gone x 2001:db8::7", "", nil},
+		{"another /64 released", "50 fail a 2001:db8::1 9,40 gone x 2001:db8:0:1::1", "2001:db8::/64 9", nil},
+		{"a split /64 released", "50 fail a 2001:db8::2 9,40 gone x 2001:db8:: 64", "", func(r *Rules) {
+			r.Overlaps = func(p netip.Prefix) bool { return p.Contains(netip.MustParseAddr("2001:db8::1")) }
+		}},
 		{"no window", "9999 fail a 203.0.113.7 2,1 fail a 203.0.113.7 2", "203.0.113.7/32 4", func(r *Rules) { r.Within = 0 }},
 		{"no window, no end", "9999 fail a 203.0.113.7 4", "203.0.113.7/32 4", func(r *Rules) { r.Within = 0 }},
 		{"success forgives", "5 fail a 203.0.113.7 3,4 ok a,3 fail a 203.0.113.7 3", "", nil},
@@ -167,7 +186,7 @@ func TestSessions(t *testing.T) {
 	if c.Totals != want {
 		t.Errorf("got %+v, want %+v", c.Totals, want)
 	}
-	if cl := c.clients[addr]; cl == nil || cl.failures != 1 {
+	if cl := c.clients[addr]; cl == nil || cl.sum != 1 {
 		t.Errorf("got %+v, want one failure of %v", cl, addr)
 	}
 }
