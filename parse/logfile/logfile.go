@@ -1,6 +1,6 @@
-// Package logfile reads logs: plain or compressed, in pieces of whole lines
-// that are parsed side by side, and several logs as one stream in the order of
-// time.
+// Package logfile reads logs: plain or compressed, together with those that
+// they were rotated to, in pieces of whole lines that are parsed side by side,
+// and several logs as one stream in the order of time.
 //
 // A log is read to the end that it has when the end is met. A line that is
 // being written at that moment is seen half or not at all; the next run sees
@@ -16,65 +16,141 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"time"
 
 	"ban_smtpd/parse"
 )
 
+// Parser makes a parser for the lines of a file.
+type Parser func(*File) *parse.Parser
+
+// Set is the logs of one run.
+type Set struct {
+	logs   [][]*File // each with the files before it, the oldest first
+	parser Parser
+	fail   func(error)
+}
+
+// Open opens the logs of these names; "-" is stdin. If back is not zero, also
+// the rotated ones as far as that time needs them. A file is read once,
+// however many names lead to it. What cannot be read is left out, and fail is
+// called with the reason.
+func Open(names []string, stdin io.Reader, back time.Time, parser Parser, fail func(error)) *Set {
+	s := &Set{parser: parser, fail: fail}
+	for _, name := range names {
+		var files []*File
+		var err error
+		switch {
+		case name == "-":
+			files = []*File{{Name: "stdin", in: stdin}}
+		case back.IsZero():
+			var f *File
+			f, err = openFile(name)
+			files = []*File{f}
+		default:
+			files, err = follow(name, back.Unix(), parser)
+		}
+		if err != nil {
+			fail(err)
+			continue
+		}
+		s.logs = append(s.logs, slices.DeleteFunc(files, s.has))
+	}
+	return s
+}
+
+// has closes a file that the set has already.
+func (s *Set) has(f *File) bool {
+	for _, g := range s.Files() {
+		if f.info != nil && g.info != nil && os.SameFile(f.info, g.info) {
+			f.Close()
+			return true
+		}
+	}
+	return false
+}
+
+// Files returns all files.
+func (s *Set) Files() []*File { return slices.Concat(s.logs...) }
+
+// Logs returns the files of each log, the oldest first.
+func (s *Set) Logs() [][]*File { return s.logs }
+
+// Close closes them.
+func (s *Set) Close() { closeAll(s.Files()) }
+
 // File is an open log.
 type File struct {
 	Name     string
 	Modified time.Time // when it was last written to; zero for standard input
-	file     *os.File
-	text     io.Reader
+	Begins   int64     // when, by its first stamp, in seconds since 1970; 0 if that is not known
+
+	in         io.Reader
+	info       os.FileInfo // nil for standard input
+	err        error       // why it cannot be read
+	compressed bool
+	head       []byte // the beginning of its text
+	latest     int64  // a stamp in it, the latest that was seen; 0 if none was
+	age        int    // by its name
 }
 
-// Open opens the log of that name; "-" is stdin. A log compressed by gzip(1)
-// or bzip2(1), as newsyslog(8) leaves them, is known by its first bytes.
-func Open(name string, stdin io.Reader) (*File, error) {
-	if name == "-" {
-		text, err := decompress(stdin)
-		return &File{Name: "stdin", text: text}, err
+// openFile opens a file. One that is there but cannot be opened is returned
+// too, with the error.
+func openFile(name string) (*File, error) {
+	f := &File{Name: name}
+	file, err := os.Open(name)
+	if err == nil {
+		f.in = file
+		f.info, err = file.Stat()
+	} else if info, _ := os.Stat(name); info != nil {
+		f.info = info
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
+	if f.info != nil {
+		f.Modified = f.info.ModTime()
 	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	text, err := decompress(f)
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return &File{Name: name, Modified: info.ModTime(), file: f, text: text}, nil
+	f.err = err
+	return f, err
 }
 
 // Close closes it.
-func (f *File) Close() error {
-	if f.file == nil {
-		return nil
+func (f *File) Close() {
+	if c, ok := f.in.(*os.File); ok && f.info != nil {
+		c.Close()
 	}
-	return f.file.Close()
 }
 
-func decompress(r io.Reader) (io.Reader, error) {
-	b := bufio.NewReader(r)
-	magic, err := b.Peek(3)
+// regular says whether the file can be read from the beginning again.
+func (f *File) regular() bool { return f.info != nil && f.info.Mode().IsRegular() }
+
+// start returns the text from the beginning. A log compressed by gzip(1) or
+// bzip2(1), as newsyslog(8) leaves them, is known by its first bytes.
+func (f *File) start() (*bufio.Reader, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	if file, ok := f.in.(*os.File); ok && f.regular() {
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+	}
+	b := bufio.NewReader(f.in)
+	magic, err := b.Peek(6)
 	switch {
 	case err != nil && err != io.EOF:
 		return nil, err
 	case bytes.HasPrefix(magic, []byte("\x1f\x8b")):
+		f.compressed = true
 		z, err := gzip.NewReader(b)
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return bytes.NewReader(nil), nil // gzip(1) has just begun to write it
+			return bufio.NewReader(bytes.NewReader(nil)), nil // gzip(1) has just begun to write it
 		}
-		return z, err
+		return bufio.NewReader(z), err
 	case bytes.HasPrefix(magic, []byte("BZh")):
-		return bzip2.NewReader(b), nil
+		f.compressed = true
+		return bufio.NewReader(bzip2.NewReader(b)), nil
+	case bytes.HasPrefix(magic, []byte("\xfd7zXZ")), bytes.HasPrefix(magic, []byte("\x28\xb5\x2f\xfd")):
+		return nil, errors.New("compressed by neither gzip nor bzip2")
 	}
 	return b, nil
 }
@@ -85,19 +161,19 @@ type Totals struct {
 	Skipped int // lines without a syslog header, or longer than parse.MaxLine
 }
 
-// Events yields the events of all files, each file in its own order and the
-// files side by side in the order of time, so that a window in time can slide
-// over them. An event is valid until the next. A file that can be read no
-// further is left there; fail is called with the reason.
-func Events(files []*File, parser func(*File) *parse.Parser, total *Totals, fail func(error)) iter.Seq[*parse.Event] {
+// Events yields the events of all logs, each log in its own order and the logs
+// side by side in the order of time, so that a window in time can slide over
+// them. An event is valid until the next. A file that can be read no further
+// is left there, and fail is called with the reason.
+func (s *Set) Events(total *Totals) iter.Seq[*parse.Event] {
 	return func(yield func(*parse.Event) bool) {
 		var open []*stream
-		for _, f := range files {
-			next, stop := iter.Pull2(chunks(f.text, chunkSize, func() *parse.Parser { return parser(f) }))
+		for _, files := range s.logs {
+			next, stop := iter.Pull(s.chunks(files))
 			defer stop()
-			s := &stream{name: f.Name, next: next, total: total, fail: fail}
-			if s.advance() {
-				open = append(open, s)
+			in := &stream{next: next, total: total}
+			if in.advance() {
+				open = append(open, in)
 			}
 		}
 		for len(open) > 0 {
@@ -107,41 +183,60 @@ func Events(files []*File, parser func(*File) *parse.Parser, total *Totals, fail
 					first = i
 				}
 			}
-			s := open[first]
-			if !yield(&s.events[0]) {
+			in := open[first]
+			if !yield(&in.events[0]) {
 				return
 			}
-			s.events = s.events[1:]
-			if len(s.events) == 0 && !s.advance() {
+			in.events = in.events[1:]
+			if len(in.events) == 0 && !in.advance() {
 				open = append(open[:first], open[first+1:]...)
 			}
 		}
 	}
 }
 
-// stream is a file in the making of one stream of several.
+// chunks yields what is in the files, one after the other.
+func (s *Set) chunks(files []*File) iter.Seq[*parse.Chunk] {
+	return func(yield func(*parse.Chunk) bool) {
+		for _, f := range files {
+			text, err := f.start()
+			if err != nil {
+				s.failed(f, err)
+				continue
+			}
+			for c, err := range chunks(text, chunkSize, func() *parse.Parser { return s.parser(f) }) {
+				if err != nil {
+					s.failed(f, err)
+				} else if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// failed names the file of an error that does not.
+func (s *Set) failed(f *File, err error) {
+	var path *os.PathError
+	if !errors.As(err, &path) {
+		err = &os.PathError{Op: "read", Path: f.Name, Err: err}
+	}
+	s.fail(err)
+}
+
+// stream is a log in the making of one stream of several.
 type stream struct {
-	name   string
-	next   func() (*parse.Chunk, error, bool)
+	next   func() (*parse.Chunk, bool)
 	events []parse.Event
 	end    parse.Event // of the chunk before
 	total  *Totals
-	fail   func(error)
 }
 
 // advance goes to the next chunk that has events, and is false at the end.
 func (s *stream) advance() bool {
 	for {
-		c, err, ok := s.next()
+		c, ok := s.next()
 		if !ok {
-			return false
-		}
-		if err != nil {
-			var path *os.PathError
-			if !errors.As(err, &path) {
-				err = &os.PathError{Op: "read", Path: s.name, Err: err}
-			}
-			s.fail(err)
 			return false
 		}
 		s.end = parse.Resolve(c, s.end)

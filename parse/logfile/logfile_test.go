@@ -87,25 +87,22 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// open writes content to a file and opens it.
-func open(t *testing.T, content []byte) *File {
+// write writes content to a file and returns its name.
+func write(t *testing.T, content []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "maillog")
 	if err := os.WriteFile(name, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, err := Open(name, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
+	return name
 }
 
 // events lists the last byte of the address of each event.
-func events(files ...*File) (list []byte, total Totals, errs []error) {
-	parser := func(*File) *parse.Parser { return newParser() }
-	for e := range Events(files, parser, &total, func(err error) { errs = append(errs, err) }) {
+func events(t *testing.T, back time.Time, stdin io.Reader, names ...string) (list []byte, total Totals, errs []error) {
+	t.Helper()
+	s := Open(names, stdin, back, func(*File) *parse.Parser { return newParser() }, func(err error) { errs = append(errs, err) })
+	defer s.Close()
+	for e := range s.Events(&total) {
 		a := e.Addr.As4()
 		list = append(list, a[3])
 	}
@@ -141,13 +138,13 @@ func TestCompressed(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := open(t, tt.content)
-			got, _, errs := events(f)
+			name := write(t, tt.content)
+			got, _, errs := events(t, time.Time{}, nil, name)
 			if len(got) < tt.min || len(got) > tt.max || (len(errs) > 0) != tt.failed {
 				t.Errorf("got %d events, errors %v; want %d to %d, failed %v", len(got), errs, tt.min, tt.max, tt.failed)
 			}
 			for _, err := range errs {
-				if !strings.Contains(err.Error(), f.Name) {
+				if !strings.Contains(err.Error(), name) {
 					t.Errorf("error does not name the file: %v", err)
 				}
 			}
@@ -156,27 +153,27 @@ func TestCompressed(t *testing.T) {
 }
 
 func TestOrder(t *testing.T) {
-	a := open(t, []byte(line("10:00:00", 1)+line("10:00:10", 3)+line("10:00:05", 4)+line("10:00:30", 6)))
-	b := open(t, []byte(line("10:00:05", 2)+line("10:00:20", 5)+line("10:00:40", 7)))
-	got, total, errs := events(b, a, open(t, nil))
+	a := write(t, []byte(line("10:00:00", 1)+line("10:00:10", 3)+line("10:00:05", 4)+line("10:00:30", 6)))
+	b := write(t, []byte(line("10:00:05", 2)+line("10:00:20", 5)+line("10:00:40", 7)))
+	got, total, errs := events(t, time.Time{}, nil, b, a, write(t, nil), a)
 	if want := []byte{1, 2, 3, 4, 5, 6, 7}; !slices.Equal(got, want) || len(errs) > 0 || total.Lines != 7 {
 		t.Errorf("got %v, %d lines, %v; want %v", got, total.Lines, errs, want)
 	}
 }
 
 func TestReadError(t *testing.T) {
-	want := errors.New("input/output error")
-	f := &File{Name: "maillog", text: io.MultiReader(strings.NewReader(line("10:00:00", 1)), iotest.ErrReader(want))}
-	got, _, errs := events(f)
-	if !slices.Equal(got, []byte{1}) || len(errs) != 1 || errs[0].Error() != "read maillog: input/output error" {
+	in := io.MultiReader(strings.NewReader(line("10:00:00", 1)), iotest.ErrReader(errors.New("input/output error")))
+	got, _, errs := events(t, time.Time{}, in, "-")
+	if !slices.Equal(got, []byte{1}) || len(errs) != 1 || errs[0].Error() != "read stdin: input/output error" {
 		t.Errorf("got %v, %v; want one event and the error", got, errs)
 	}
 }
 
 func TestStop(t *testing.T) {
-	f := open(t, []byte(strings.Repeat(line("10:00:00", 1), 20000)))
+	s := Open([]string{"-"}, strings.NewReader(strings.Repeat(line("10:00:00", 1), 20000)), time.Time{},
+		func(*File) *parse.Parser { return newParser() }, nil)
 	var total Totals
-	for range Events([]*File{f}, func(*File) *parse.Parser { return newParser() }, &total, nil) {
+	for range s.Events(&total) {
 		break
 	}
 	if total.Lines == 0 || total.Lines >= 20000 {
@@ -189,8 +186,8 @@ func BenchmarkEvents(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		var total Totals
-		f := &File{text: bytes.NewReader(text)}
-		for range Events([]*File{f}, func(*File) *parse.Parser { return newParser() }, &total, nil) {
+		s := Open([]string{"-"}, bytes.NewReader(text), time.Time{}, func(*File) *parse.Parser { return newParser() }, nil)
+		for range s.Events(&total) {
 		}
 	}
 }
