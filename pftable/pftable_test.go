@@ -188,7 +188,7 @@ func TestPlan(t *testing.T) {
 		{"excepted", []Entry{entry("203.0.113.0/24", now), entry("!203.0.113.7", now)}, []string{"203.0.113.7"}, "keep 203.0.113.0/24"},
 		{"as old as a ban lasts", []Entry{entry("203.0.113.7", ago(expire))}, nil, "keep 203.0.113.7"},
 		{"a second older", []Entry{entry("203.0.113.7", ago(expire+time.Second))}, nil, "expire 203.0.113.7"},
-		{"old, but banned anew", []Entry{entry("203.0.113.7", ago(expire+time.Second))}, []string{"203.0.113.7"}, "expire 203.0.113.7, add 203.0.113.7"},
+		{"old, but banned anew", []Entry{entry("203.0.113.7", ago(expire+time.Second))}, []string{"203.0.113.7"}, "renew 203.0.113.7"},
 		{"covered by what expires", []Entry{entry("203.0.113.0/24", ago(2*expire))}, []string{"203.0.113.7"}, "expire 203.0.113.0/24, add 203.0.113.7"},
 		{"an exception expires as all do", []Entry{entry("!203.0.113.7", ago(2*expire))}, nil, "expire 203.0.113.7"},
 		{"a clock set back", []Entry{entry("203.0.113.7", now.Add(time.Hour))}, nil, "keep 203.0.113.7"},

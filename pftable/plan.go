@@ -12,6 +12,7 @@ type Action string
 
 const (
 	Expire Action = "expire" // it has been in the table for longer than a ban lasts
+	Renew  Action = "renew"  // as Expire, but its ban is in force again: it is added anew
 	Delete Action = "delete" // it is ignored, or covers what is ignored
 	Add    Action = "add"
 	Keep   Action = "keep"
@@ -24,6 +25,15 @@ type Change struct {
 	Since  time.Time // when it came into the table; zero for Add
 }
 
+// Stays says whether the prefix is in the table when the plan is carried out.
+func (c Change) Stays() bool { return c.Action != Expire && c.Action != Delete }
+
+// Expired says whether pfctl -T expire removes the entry: it compares whole
+// seconds.
+func (e Entry) Expired(expire time.Duration, now time.Time) bool {
+	return now.Unix()-e.Since.Unix() > int64(expire/time.Second)
+}
+
 // Plan says how the table has to change so that it holds what is banned and
 // nothing that is ignored. It is sorted as pfctl(8) sorts a table, and what
 // leaves the table stands before what comes in.
@@ -33,12 +43,15 @@ type Change struct {
 func Plan(entries []Entry, banned []netip.Prefix, ignored func(netip.Prefix) bool, expire time.Duration, now time.Time) []Change {
 	var plan []Change
 	stay := map[netip.Prefix]Entry{}
+	expired := map[netip.Prefix]int{} // index in plan
 	for _, e := range entries {
 		action := Keep
 		switch {
-		// The same comparison as pfctl -T expire, in whole seconds.
-		case now.Unix()-e.Since.Unix() > int64(expire/time.Second):
+		case e.Expired(expire, now):
 			action = Expire
+			if !e.Negated {
+				expired[e.Prefix] = len(plan)
+			}
 		case e.Negated:
 			stay[e.Prefix] = e
 			continue
@@ -50,7 +63,12 @@ func Plan(entries []Entry, banned []netip.Prefix, ignored func(netip.Prefix) boo
 		plan = append(plan, Change{action, e.Prefix, e.Since})
 	}
 	for _, p := range banned {
-		if _, found := covering(stay, p); !found && !ignored(p) {
+		if _, found := covering(stay, p); found || ignored(p) {
+			continue
+		}
+		if i, old := expired[p]; old {
+			plan[i].Action = Renew
+		} else {
 			plan = append(plan, Change{Action: Add, Prefix: p})
 		}
 	}

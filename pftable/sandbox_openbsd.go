@@ -21,8 +21,12 @@ func Sandbox(pfctl string, logs []string) error {
 	type path struct{ name, rights string }
 	paths := []path{{pfctl, "x"}, {"/dev/log", "rw"}} // log/syslog dials /dev/log anew if syslogd was restarted
 	for _, log := range logs {
-		if log != "-" {
-			paths = append(paths, path{filepath.Dir(log), "r"})
+		if log == "-" {
+			continue
+		}
+		paths = append(paths, path{filepath.Dir(log), "r"})
+		if file, err := filepath.EvalSymlinks(log); err == nil {
+			paths = append(paths, path{file, "r"})
 		}
 	}
 	for _, p := range paths {
