@@ -16,6 +16,7 @@ import (
 	"io"
 	"io/fs"
 	"log/syslog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -39,7 +40,7 @@ import (
 const (
 	name       = "ban_smtpd"
 	ignoreFile = "/etc/mail/ignore.txt"
-	usage      = `usage: ban_smtpd [-nvV] [-e expire] [-i file] [-o text|list|logfmt] [-t table] [-T tries] [-w within] [--prefix4 n] [--prefix6 n] [--at time] [--pfctl path] [log ...]`
+	usage      = `usage: ban_smtpd [-nvV] [-e expire] [-i file] [-o text|list|logfmt] [-p address] [-t table] [-T tries] [-w within] [--prefix4 n] [--prefix6 n] [--at time] [--pfctl path] [log ...]`
 )
 
 type options struct {
@@ -49,6 +50,7 @@ type options struct {
 	Expire  duration `short:"e" default:"5d" placeholder:"time" help:"How long a ban lasts (${default})."`
 	Ignore  []string `short:"i" sep:"none" placeholder:"file" help:"Addresses never to ban (/etc/mail/ignore.txt)."`
 	Output  string   `short:"o" default:"text" enum:"text,list,logfmt" placeholder:"format" help:"How to print: text, list or logfmt (${default})."`
+	Pardon  []prefix `short:"p" sep:"none" placeholder:"address" help:"Let this address or prefix in again, and do nothing else."`
 	Table   string   `short:"t" default:"bot" placeholder:"table" help:"The pf table (${default})."`
 	Tries   int      `short:"T" default:"10" placeholder:"n" help:"Ban with more than this many failures (${default}) ..."`
 	Within  duration `short:"w" default:"1d" placeholder:"time" help:"... in a window of this length (${default}); 0: in all of the named logs."`
@@ -74,7 +76,7 @@ func (o *options) Validate() error {
 		return errors.New("--prefix6: not between 32 and 128")
 	case o.Pfctl == "":
 		return errors.New("--pfctl: empty")
-	case !o.At.IsZero() && !o.DryRun:
+	case !o.At.IsZero() && (!o.DryRun || len(o.Pardon) > 0):
 		return errors.New("--at: only with -n")
 	}
 	return nil
@@ -140,6 +142,24 @@ func (m *moment) UnmarshalText(text []byte) (err error) {
 	return fmt.Errorf("not a time such as 2026-11-20 03:00 or 2026-11-20T03:00:00Z: %q", text)
 }
 
+// prefix is an address or a prefix.
+type prefix struct{ netip.Prefix }
+
+func (p *prefix) UnmarshalText(text []byte) error {
+	a, err := netip.ParseAddr(string(text))
+	if err == nil {
+		a = a.Unmap()
+		p.Prefix = netip.PrefixFrom(a, a.BitLen())
+	} else {
+		p.Prefix, err = netip.ParsePrefix(string(text))
+		p.Prefix = p.Masked()
+	}
+	if err != nil || a.Zone() != "" {
+		return fmt.Errorf("not an address or a prefix: %q", text)
+	}
+	return nil
+}
+
 func main() {
 	os.Exit(run(os.Args[1:], system{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
@@ -153,7 +173,7 @@ type system struct {
 	stdout, stderr io.Writer
 	now            time.Time
 	lookup         ignore.Lookup
-	syslog         func() func(line string)
+	syslog         func() func(line string) error
 }
 
 // lookup asks DNS for a name that stands in the ignore list, and no other.
@@ -163,14 +183,13 @@ func lookup(host string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
-// dialSyslog returns what writes a line to syslogd(8). A host without a
-// syslogd loses the lines, and nothing else.
-func dialSyslog() func(string) {
+// dialSyslog returns what writes a line to syslogd(8).
+func dialSyslog() func(string) error {
 	w, err := syslog.New(syslog.LOG_MAIL|syslog.LOG_INFO, name)
 	if err != nil {
-		return func(string) {}
+		return func(string) error { return err }
 	}
-	return func(line string) { w.Info(line) }
+	return w.Info
 }
 
 // run parses the command line and returns the exit status.
@@ -190,11 +209,15 @@ func run(args []string, sys system) int {
 		fmt.Fprintln(sys.stdout, name, version())
 		return 0
 	}
-	j := job{options: &o, system: sys}
+	j := job{options: &o, system: sys, clock: sys.now}
 	if !o.At.IsZero() {
 		j.now = o.At.Time
 	}
-	j.run()
+	if len(o.Pardon) > 0 {
+		j.pardon()
+	} else {
+		j.run()
+	}
 	return j.status
 }
 
@@ -211,8 +234,9 @@ func version() string {
 type job struct {
 	*options
 	system
-	status int    // exit status
-	fault  string // the last that was told
+	clock  time.Time // now is that of --at
+	status int       // exit status
+	fault  string    // the last that was told
 }
 
 // warn prints what the admin has to know, and makes the run a failed one. What
@@ -240,7 +264,7 @@ func (j *job) run() {
 
 	// All that comes from outside is opened or loaded by now; what follows
 	// reads what strangers wrote.
-	report := func(string) {}
+	report := func(string) error { return nil }
 	if !j.DryRun {
 		report = j.syslog()
 	}
@@ -248,18 +272,6 @@ func (j *job) run() {
 		j.warn(err)
 		return
 	}
-
-	counted, read := j.count(ignored)
-	if read.Files == 0 {
-		return // the reason is printed, and a guess is worse than no change
-	}
-	offenders := map[netip.Prefix]count.Offender{}
-	var banned []netip.Prefix
-	for _, o := range counted.Offenders() {
-		offenders[o.Prefix] = o
-		banned = append(banned, o.Prefix)
-	}
-	slices.SortFunc(banned, pftable.Compare)
 
 	table := &pftable.Table{Pfctl: j.Pfctl, Name: j.Table}
 	entries, err := table.Show()
@@ -272,6 +284,23 @@ func (j *job) run() {
 		j.warn(err)
 		return
 	}
+
+	counted, read := j.count(ignored, j.back(entries))
+	if read.Files == 0 {
+		return // the reason is printed, and a guess is worse than no change
+	}
+	for _, e := range entries {
+		if j.Within > 0 && e.Expired(time.Duration(j.Expire), j.now) {
+			counted.Release(e.Prefix) // as the line will say that tells of it
+		}
+	}
+	offenders := map[netip.Prefix]count.Offender{}
+	var banned []netip.Prefix
+	for _, o := range counted.Offenders() {
+		offenders[o.Prefix] = o
+		banned = append(banned, o.Prefix)
+	}
+	slices.SortFunc(banned, pftable.Compare)
 	plan := pftable.Plan(entries, banned, ignored.Overlaps, time.Duration(j.Expire), j.now)
 
 	if !j.DryRun {
@@ -297,6 +326,81 @@ func (j *job) run() {
 		if err := table.Check(); err != nil {
 			j.warn(err)
 		}
+	}
+}
+
+// drift is by how much the stamps of a log may lie before the time at which
+// their lines were judged: a clock that was set back, the hour that comes twice
+// in autumn, what was logged while a run read.
+const drift = 3 * time.Hour
+
+// back says how far back the logs have to be read; zero is for no rotated logs.
+//
+// The run that made the newest entry of the table judged all that the log had
+// then, and added what was due. So only a ban that became due later can be
+// missing, and of its failures the first may lie before that by the window. An
+// empty table, as after a reboot, misses all that are in force.
+//
+// A ban that is shorter than the window may be over and its failures still lie
+// in one; they are not counted again if they are seen to have led to it.
+func (j *job) back(entries []pftable.Entry) time.Time {
+	if j.Within == 0 {
+		return time.Time{}
+	}
+	judged := j.now.Add(-time.Duration(j.Expire))
+	for _, e := range entries {
+		if e.Since.After(judged) && !e.Since.After(j.now) {
+			judged = e.Since
+		}
+	}
+	if window := j.now.Add(-time.Duration(j.Within)); j.Expire < j.Within && judged.After(window) {
+		judged = window
+	}
+	return judged.Add(-time.Duration(j.Within))
+}
+
+// pardon takes addresses out of the table, and writes to the log that what
+// they did before is to be forgotten.
+func (j *job) pardon() {
+	write := j.syslog()
+	if err := pftable.Sandbox(j.Pfctl, nil); err != nil {
+		j.warn(err)
+		return
+	}
+	table := &pftable.Table{Pfctl: j.Pfctl, Name: j.Table}
+	entries, err := table.Show()
+	if err != nil && !errors.Is(err, pftable.ErrNoTable) {
+		j.warn(err)
+	}
+	for _, p := range j.Pardon {
+		var held []netip.Prefix
+		for _, e := range entries {
+			if !e.Negated && e.Prefix.Overlaps(p.Prefix) {
+				held = append(held, e.Prefix)
+			}
+		}
+		what := "not in table <" + j.Table + ">"
+		if len(held) > 0 {
+			what = "deleted from table <" + j.Table + ">"
+			if j.DryRun {
+				what = "would be " + what
+			}
+			for _, h := range held {
+				if h != p.Prefix {
+					what += " " + pftable.Text(h)
+				}
+			}
+		}
+		if !j.DryRun {
+			if _, err := table.Delete(held); err != nil {
+				j.warn(err)
+				what = "not deleted"
+			}
+			if err := write("pardon address=" + pftable.Text(p.Prefix)); err != nil {
+				j.warn(fmt.Errorf("%s is not pardoned, the next run may add it again: %w", pftable.Text(p.Prefix), err))
+			}
+		}
+		fmt.Fprintf(j.stdout, "pardon %s: %s\n", pftable.Text(p.Prefix), what)
 	}
 }
 
@@ -331,20 +435,8 @@ type read struct {
 	logfile.Totals
 }
 
-// count reads the logs and counts the failures in them.
-func (j *job) count(ignored *ignore.List) (*count.Counter, read) {
-	var total read
-	var files []*logfile.File
-	for _, log := range j.Logs {
-		f, err := logfile.Open(log, j.stdin)
-		if err != nil {
-			j.warn(err)
-			continue
-		}
-		defer f.Close()
-		files = append(files, f)
-	}
-	total.Files = len(files)
+// count reads the logs, back to a time, and counts the failures in them.
+func (j *job) count(ignored *ignore.List, back time.Time) (*count.Counter, read) {
 	counter := count.New(count.Rules{
 		Tries: j.Tries, Within: time.Duration(j.Within), Expire: time.Duration(j.Expire),
 		Prefix4: j.Prefix4, Prefix6: j.Prefix6,
@@ -353,15 +445,43 @@ func (j *job) count(ignored *ignore.List) (*count.Counter, read) {
 	})
 	parser := func(f *logfile.File) *parse.Parser {
 		written := j.now
-		if !f.Modified.IsZero() && f.Modified.Before(written) {
+		if !f.Modified.IsZero() && f.Modified.Before(written) && !j.now.After(j.clock) {
 			written = f.Modified
 		}
 		return parse.NewParser(time.Local, written)
 	}
-	for e := range logfile.Events(files, parser, &total.Totals, j.warn) {
+	from := back
+	if !back.IsZero() {
+		from = back.Add(-drift)
+	}
+	logs := logfile.Open(j.Logs, j.stdin, from, parser, j.warn)
+	defer logs.Close()
+	if j.DryRun || j.Verbose {
+		j.tell(logs, back)
+	}
+	total := read{Files: len(logs.Files())}
+	for e := range logs.Events(&total.Totals) {
 		counter.Add(e)
 	}
 	return counter, total
+}
+
+// tell says which files are read, and how far back they reach.
+func (j *job) tell(logs *logfile.Set, back time.Time) {
+	for _, files := range logs.Logs() {
+		reach := int64(math.MaxInt64)
+		for _, f := range files {
+			if f.Begins == 0 {
+				j.note("reading %s", f.Name)
+				continue
+			}
+			j.note("reading %s, which begins %s", f.Name, clock(time.Unix(f.Begins, 0)))
+			reach = min(reach, f.Begins)
+		}
+		if len(files) > 0 && !back.IsZero() && reach > back.Unix() {
+			j.note("%s and its rotations do not reach back to %s", files[len(files)-1].Name, clock(back))
+		}
+	}
 }
 
 // judge says what is wrong or surprising about what was counted.
@@ -379,10 +499,10 @@ func (j *job) judge(t count.Totals) {
 
 // apply carries the plan out: expire, delete, add, kill. It returns what of it
 // was done. A step that fails is reported and the next one taken.
-func (j *job) apply(table *pftable.Table, plan []pftable.Change, offenders map[netip.Prefix]count.Offender, report func(string)) []pftable.Change {
-	prefixes := func(a pftable.Action) (list []netip.Prefix) {
+func (j *job) apply(table *pftable.Table, plan []pftable.Change, offenders map[netip.Prefix]count.Offender, report func(string) error) []pftable.Change {
+	prefixes := func(actions ...pftable.Action) (list []netip.Prefix) {
 		for _, c := range plan {
-			if c.Action == a {
+			if slices.Contains(actions, c.Action) {
 				list = append(list, c.Prefix)
 			}
 		}
@@ -395,7 +515,7 @@ func (j *job) apply(table *pftable.Table, plan []pftable.Change, offenders map[n
 		}
 		done[a] = err == nil && n > 0
 	}
-	if list := prefixes(pftable.Expire); len(list) > 0 {
+	if list := prefixes(pftable.Expire, pftable.Renew); len(list) > 0 {
 		n, err := table.Expire(time.Duration(j.Expire))
 		step(pftable.Expire, n, err)
 	}
@@ -403,8 +523,12 @@ func (j *job) apply(table *pftable.Table, plan []pftable.Change, offenders map[n
 		n, err := table.Delete(list)
 		step(pftable.Delete, n, err)
 	}
-	added := j.add(table, prefixes(pftable.Add), offenders)
-	for _, p := range prefixes(pftable.Add) {
+	due := prefixes(pftable.Add)
+	if done[pftable.Expire] {
+		due = prefixes(pftable.Add, pftable.Renew)
+	}
+	added := j.add(table, due, offenders)
+	for _, p := range due {
 		if !added[p] {
 			continue
 		}
@@ -413,13 +537,18 @@ func (j *job) apply(table *pftable.Table, plan []pftable.Change, offenders map[n
 			break // the others would fail as this one, perhaps after a minute each
 		}
 	}
-	plan = slices.DeleteFunc(plan, func(c pftable.Change) bool {
-		return !done[c.Action] && !(c.Action == pftable.Add && added[c.Prefix])
-	})
+	var did []pftable.Change
 	for _, c := range plan {
-		report(j.record(c, offenders))
+		if c.Action == pftable.Renew && !added[c.Prefix] {
+			c.Action = pftable.Expire
+		}
+		if done[c.Action] || added[c.Prefix] {
+			did = append(did, c)
+			// A host without a syslogd loses the lines, and nothing else.
+			_ = report(j.record(c, offenders))
+		}
 	}
-	return plan
+	return did
 }
 
 // add adds what fits, the worst offenders first, and returns what was added.
@@ -477,7 +606,7 @@ func (j *job) print(plan []pftable.Change, offenders map[netip.Prefix]count.Offe
 		o, known := offenders[c.Prefix]
 		fmt.Fprintf(w, "%s\t%s", c.Action, pftable.Text(c.Prefix))
 		switch {
-		case known && (c.Action == pftable.Add || c.Action == pftable.Keep):
+		case known && c.Stays():
 			fmt.Fprintf(w, "\t%s\t%s to %s\tuntil %s\t%s", many(o.Failures, "failure"),
 				clock(o.First), clock(o.Last), clock(j.until(c)), names(o))
 		case c.Action == pftable.Keep:
@@ -496,7 +625,7 @@ func (j *job) print(plan []pftable.Change, offenders map[netip.Prefix]count.Offe
 // lasts.
 func (j *job) until(c pftable.Change) time.Time {
 	since := c.Since
-	if c.Action == pftable.Add {
+	if c.Action == pftable.Add || c.Action == pftable.Renew {
 		since = j.now
 	}
 	return since.Add(time.Duration(j.Expire))
@@ -506,17 +635,17 @@ func (j *job) until(c pftable.Change) time.Time {
 // user name can look like a field.
 func (j *job) record(c pftable.Change, offenders map[netip.Prefix]count.Offender) string {
 	verb := string(c.Action)
-	if c.Action == pftable.Add {
+	if c.Action == pftable.Add || c.Action == pftable.Renew {
 		verb = "ban"
 	}
 	fields := []any{"address", pftable.Text(c.Prefix)}
-	if o, known := offenders[c.Prefix]; known && (c.Action == pftable.Add || c.Action == pftable.Keep) {
+	if o, known := offenders[c.Prefix]; known && c.Stays() {
 		fields = append(fields, "failures", o.Failures, "users", o.Users, "first", stamp(o.First), "last", stamp(o.Last))
 	}
 	if !c.Since.IsZero() {
 		fields = append(fields, "since", stamp(c.Since))
 	}
-	if c.Action == pftable.Add || c.Action == pftable.Keep {
+	if c.Stays() {
 		fields = append(fields, "until", stamp(j.until(c)))
 	}
 	var line bytes.Buffer

@@ -21,11 +21,6 @@ func countLog(t *testing.T, text string) (map[netip.Prefix]int, count.Totals) {
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, err := logfile.Open(name, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	c := count.New(count.Rules{
 		Expire: time.Hour, Prefix4: 32, Prefix6: 64, Now: now,
@@ -34,7 +29,9 @@ func countLog(t *testing.T, text string) (map[netip.Prefix]int, count.Totals) {
 	})
 	parser := func(*logfile.File) *parse.Parser { return parse.NewParser(time.UTC, now) }
 	var total logfile.Totals
-	for e := range logfile.Events([]*logfile.File{f}, parser, &total, func(err error) { t.Log(err) }) {
+	logs := logfile.Open([]string{name}, nil, time.Time{}, parser, func(err error) { t.Fatal(err) })
+	defer logs.Close()
+	for e := range logs.Events(&total) {
 		c.Add(e)
 	}
 	failures := map[netip.Prefix]int{}

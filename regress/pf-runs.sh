@@ -3,22 +3,14 @@
 run() {
 	echo "-- $*"
 	shift
-	"$prog" --pfctl "$PFCTL" -i "$tmp/ignore" -w 1d "$@" "$tmp/log"
+	"$prog" --pfctl "$PFCTL" -i "$tmp/ignore" -w 1d "$@" "$tmp/log" 2>"$tmp/err"
 	echo "exit $?"
+	grep -v -e reading -e reach "$tmp/err"
 	calls
 	pf 0 -t bot -T show
 }
 log() { # SECONDS-AGO FAILURES ADDRESS ID
-	stamp=$(awk -v t=$(($(date +%s) - $1)) 'BEGIN {
-		# The date t seconds after 1970 (civil_from_days), as syslogd -Z has it.
-		z = int(t / 86400) + 719468; s = t % 86400
-		era = int(z / 146097); doe = z - era * 146097
-		yoe = int((doe - int(doe / 1460) + int(doe / 36524) - int(doe / 146096)) / 365)
-		doy = doe - (365 * yoe + int(yoe / 4) - int(yoe / 100))
-		mp = int((5 * doy + 2) / 153); d = doy - int((153 * mp + 2) / 5) + 1
-		m = mp < 10 ? mp + 3 : mp - 9; y = yoe + era * 400 + (m <= 2)
-		printf "%04d-%02d-%02dT%02d:%02d:%02d.000Z\n", y, m, d, s / 3600, s % 3600 / 60, s % 60
-	}')
+	stamp=$(iso "$1")
 	echo "$stamp mail smtpd[1]: $4 smtp connected address=$3 host=<unknown>"
 	for n in $(awk -v n="$2" 'BEGIN { for (i = 0; i < n; i++) print i }'); do
 		echo "$stamp mail smtpd[1]: $4 smtp authentication user=u$n result=permfail"

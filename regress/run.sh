@@ -18,10 +18,11 @@ update=
 prog=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 shift
 cd "$(dirname "$0")" || exit 1
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
+base=$(mktemp -d) || exit 1
+trap 'rm -rf "$base"' EXIT
 trap 'exit 1' HUP INT TERM
-TZ=UTC LC_ALL=C PFCTL=$tmp/pfctl PFCTL_STATE=$tmp/state PFCTL_LOG=$tmp/calls
+tmp=$base/tmp # empty when a case begins
+TZ=UTC LC_ALL=C PFCTL=$base/pfctl PFCTL_STATE=$base/state PFCTL_LOG=$base/calls
 export TZ LC_ALL PFCTL PFCTL_STATE PFCTL_LOG
 unset COLUMNS
 ${GO:-go} build -o "$PFCTL" ./pfctl || exit 1
@@ -51,6 +52,20 @@ calls() {
 	rm -f "$PFCTL_LOG"
 }
 
+# iso SECONDS prints the time so long ago as syslogd -Z does.
+iso() {
+	awk -v t=$(($(date +%s) - $1)) 'BEGIN {
+		# The date t seconds after 1970: civil_from_days of howardhinnant.github.io.
+		z = int(t / 86400) + 719468; s = t % 86400
+		era = int(z / 146097); doe = z - era * 146097
+		yoe = int((doe - int(doe / 1460) + int(doe / 36524) - int(doe / 146096)) / 365)
+		doy = doe - (365 * yoe + int(yoe / 4) - int(yoe / 100))
+		mp = int((5 * doy + 2) / 153); d = doy - int((153 * mp + 2) / 5) + 1
+		m = mp < 10 ? mp + 3 : mp - 9; y = yoe + era * 400 + (m <= 2)
+		printf "%04d-%02d-%02dT%02d:%02d:%02d.000Z\n", y, m, d, s / 3600, s % 3600 / 60, s % 60
+	}'
+}
+
 run_in() {
 	fresh
 	ignore=/dev/null
@@ -68,7 +83,7 @@ run_in() {
 	shift
 	"$prog" --pfctl "$PFCTL" -i "$ignore" "$@" "$case.in" 2>"$tmp/err"
 	status=$?
-	sed "s,$tmp,TMP,g" "$tmp/err"
+	sed "s,$base,TMP,g" "$tmp/err"
 	echo "exit $status"
 	if [ -f "$case.pf" ]; then
 		calls
@@ -80,16 +95,18 @@ run_in() {
 
 run_sh() {
 	fresh
-	(. "./$1.sh") 2>&1 | sed "s,$tmp,TMP,g"
+	(. "./$1.sh") 2>&1 | sed "s,$tmp,TMP,g; s,$base,TMP,g"
 }
 
 failed=0 passed=0
 [ $# -gt 0 ] || set -- $(ls *.in *.sh | sed -n 's/\.in$//p; /^run\.sh$/d; /^bench\.sh$/d; s/\.sh$//p')
 for c; do
-	if [ -f "$c.sh" ]; then run_sh "$c"; else run_in "$c"; fi >"$tmp/got" 2>&1 </dev/null
+	rm -rf "$tmp"
+	mkdir "$tmp" || exit 1
+	if [ -f "$c.sh" ]; then run_sh "$c"; else run_in "$c"; fi >"$base/got" 2>&1 </dev/null
 	if [ "$update" ]; then
-		cp "$tmp/got" "$c.ok"
-	elif ! diff -u "$c.ok" "$tmp/got"; then
+		cp "$base/got" "$c.ok"
+	elif ! diff -u "$c.ok" "$base/got"; then
 		echo "FAILED: $c"
 		failed=$((failed + 1))
 		continue
