@@ -18,7 +18,7 @@ import (
 )
 
 func newParser() *parse.Parser {
-	return parse.NewParser(time.UTC, time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
+	return parse.NewParser(time.UTC, time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), parse.Classes{})
 }
 
 // flat lists the events of a log, read in pieces of size.

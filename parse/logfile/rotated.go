@@ -174,15 +174,12 @@ func (f *File) begins() int64 {
 
 // unique closes and drops logs that are there twice: under two names, or in
 // two files, as maillog.0 and maillog.0.gz while gzip(1) makes the one of the
-// other. Of these the one that is not compressed stays, as it is whole. An
-// empty log goes too, if it is not the only one: it does not say when it begins.
+// other. Of these the one that is not compressed stays, as it is whole.
 func unique(files []*File) []*File {
 	var list []*File
-	for n, f := range files {
+	for _, f := range files {
 		i := slices.IndexFunc(list, f.same)
 		switch {
-		case len(list)+len(files)-n > 1 && f.regular() && f.info.Size() == 0:
-			f.Close()
 		case i < 0:
 			list = append(list, f)
 		case list[i].compressed && !f.compressed:
