@@ -40,13 +40,14 @@ import (
 const (
 	name       = "ban_smtpd"
 	ignoreFile = "/etc/mail/ignore.txt"
-	usage      = `usage: ban_smtpd [-nvV] [-e expire] [-i file] [-o text|list|logfmt] [-p address] [-t table] [-T tries] [-w within] [--prefix4 n] [--prefix6 n] [--at time] [--pfctl path] [log ...]`
+	usage      = `usage: ban_smtpd [-nvV] [-c class,...] [-e expire] [-i file] [-o text|list|logfmt] [-p address] [-t table] [-T tries] [-w within] [--prefix4 n] [--prefix6 n] [--at time] [--pfctl path] [log ...]`
 )
 
 type options struct {
 	DryRun  bool     `short:"n" help:"Print what would be done and why; change nothing."`
 	Verbose bool     `short:"v" help:"Say what was changed."`
 	Version bool     `short:"V" help:"Print the version."`
+	Count   classes  `short:"c" default:"auth" placeholder:"class,..." help:"What counts as a failure: auth, abort, harvest, scan (${default})."`
 	Expire  duration `short:"e" default:"5d" placeholder:"time" help:"How long a ban lasts (${default})."`
 	Ignore  []string `short:"i" sep:"none" placeholder:"file" help:"Addresses never to ban (/etc/mail/ignore.txt)."`
 	Output  string   `short:"o" default:"text" enum:"text,list,logfmt" placeholder:"format" help:"How to print: text, list or logfmt (${default})."`
@@ -128,6 +129,21 @@ func (d duration) String() string {
 		return "0"
 	}
 	return text
+}
+
+// classes are what counts, such as auth,abort.
+type classes struct{ parse.Classes }
+
+func (c *classes) UnmarshalText(text []byte) error {
+	c.Classes = parse.Classes{}
+	for name := range strings.SplitSeq(string(text), ",") {
+		i := slices.Index(parse.ClassNames[:], name)
+		if i < 0 {
+			return fmt.Errorf("not one of %s: %q", strings.Join(parse.ClassNames[:], ", "), name)
+		}
+		c.Classes[i] = true
+	}
+	return nil
 }
 
 // moment is a point in time, RFC 3339 or local.
@@ -439,7 +455,7 @@ type read struct {
 func (j *job) count(ignored *ignore.List, back time.Time) (*count.Counter, read) {
 	counter := count.New(count.Rules{
 		Tries: j.Tries, Within: time.Duration(j.Within), Expire: time.Duration(j.Expire),
-		Prefix4: j.Prefix4, Prefix6: j.Prefix6,
+		Prefix4: j.Prefix4, Prefix6: j.Prefix6, Classes: j.Count.Classes,
 		Now: j.now, Ended: !j.At.IsZero(),
 		Ignored: ignored.Contains, Overlaps: ignored.Overlaps,
 	})
@@ -448,7 +464,7 @@ func (j *job) count(ignored *ignore.List, back time.Time) (*count.Counter, read)
 		if !f.Modified.IsZero() && f.Modified.Before(written) && !j.now.After(j.clock) {
 			written = f.Modified
 		}
-		return parse.NewParser(time.Local, written)
+		return parse.NewParser(time.Local, written, j.Count.Classes)
 	}
 	from := back
 	if !back.IsZero() {
@@ -566,7 +582,7 @@ func (j *job) add(table *pftable.Table, list []netip.Prefix, offenders map[netip
 		j.warn(fmt.Errorf("table <%s>: %d to add, but pf has room for %d: raise \"set limit table-entries\" in /etc/pf.conf",
 			j.Table, len(list), room))
 		slices.SortStableFunc(list, func(a, b netip.Prefix) int {
-			return offenders[b].Failures - offenders[a].Failures
+			return offenders[b].Failures.Sum() - offenders[a].Failures.Sum()
 		})
 		if list = list[:room]; room == 0 {
 			return added
@@ -607,7 +623,7 @@ func (j *job) print(plan []pftable.Change, offenders map[netip.Prefix]count.Offe
 		fmt.Fprintf(w, "%s\t%s", c.Action, pftable.Text(c.Prefix))
 		switch {
 		case known && c.Stays():
-			fmt.Fprintf(w, "\t%s\t%s to %s\tuntil %s\t%s", many(o.Failures, "failure"),
+			fmt.Fprintf(w, "\t%s\t%s to %s\tuntil %s\t%s", failures(o.Failures),
 				clock(o.First), clock(o.Last), clock(j.until(c)), names(o))
 		case c.Action == pftable.Keep:
 			fmt.Fprintf(w, "\t\tsince %s\tuntil %s", clock(c.Since), clock(j.until(c)))
@@ -640,7 +656,13 @@ func (j *job) record(c pftable.Change, offenders map[netip.Prefix]count.Offender
 	}
 	fields := []any{"address", pftable.Text(c.Prefix)}
 	if o, known := offenders[c.Prefix]; known && c.Stays() {
-		fields = append(fields, "failures", o.Failures, "users", o.Users, "first", stamp(o.First), "last", stamp(o.Last))
+		fields = append(fields, "failures", o.Failures.Sum())
+		for class, n := range o.Failures {
+			if n > 0 {
+				fields = append(fields, parse.ClassNames[class], n)
+			}
+		}
+		fields = append(fields, "users", o.Users, "first", stamp(o.First), "last", stamp(o.Last))
 	}
 	if !c.Since.IsZero() {
 		fields = append(fields, "since", stamp(c.Since))
@@ -658,6 +680,19 @@ func (j *job) record(c pftable.Change, offenders map[netip.Prefix]count.Offender
 
 func stamp(t time.Time) string { return t.Local().Format(time.RFC3339) }
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// failures says how many there are and of which class.
+func failures(all count.Failures) string {
+	var list []string
+	for class, n := range all {
+		if n == all.Sum() {
+			list = []string{parse.ClassNames[class]}
+		} else if n > 0 {
+			list = append(list, strconv.Itoa(n)+" "+parse.ClassNames[class])
+		}
+	}
+	return many(all.Sum(), "failure") + " (" + strings.Join(list, ", ") + ")"
+}
 
 // names lists the user names that a client tried.
 func names(o count.Offender) string {

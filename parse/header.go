@@ -6,6 +6,7 @@ import "bytes"
 type header struct {
 	host, hostEnd int     // where the host's name lies; empty if there is none
 	format        *format // nil for a program whose lines are not read
+	session       uint64  // of that process, not 0
 }
 
 // cutHeader returns the message of a line whose stamp is cut off, and sets
@@ -47,7 +48,14 @@ func (p *Parser) cutHeader(rest []byte) (msg []byte, ok bool) {
 	}
 	msg = after[1:]
 	p.head = append(p.head[:0], rest[:len(rest)-len(msg)]...)
-	p.line = header{1, 1 + len(host), findFormat(program(tag))}
+	name, pid := program(tag)
+	p.line = header{host: 1, hostEnd: 1 + len(host)}
+	for i := range formats {
+		if f := &formats[i]; f.is(name) {
+			p.line.format, p.line.session = f, uint64(i+1)<<32|pid
+			break
+		}
+	}
 	return msg, true
 }
 
@@ -84,22 +92,24 @@ func isAlnum(w []byte) bool {
 	return len(w) > 0
 }
 
-// program returns smtpd of smtpd[20]: and of smtpd:
-func program(tag []byte) []byte {
+// program returns smtpd and 20 of smtpd[20]: and smtpd and 0 of smtpd:
+func program(tag []byte) (name []byte, pid uint64) {
 	tag = tag[:len(tag)-1]
-	if i := bytes.IndexByte(tag, '['); i > 0 && tag[len(tag)-1] == ']' {
-		return tag[:i]
+	i := bytes.IndexByte(tag, '[')
+	if i <= 0 || tag[len(tag)-1] != ']' {
+		return tag, 0
 	}
-	return tag
+	n, _ := number(tag[i+1:])
+	return tag[:i], uint64(n)
 }
 
-func findFormat(program []byte) *format {
-	for i := range formats {
-		if string(program) == formats[i].tag {
-			return &formats[i]
+func (f *format) is(program []byte) bool {
+	for _, tag := range f.tags {
+		if string(program) == tag || tag[0] == '/' && len(program) > len(tag) && bytes.HasSuffix(program, []byte(tag)) {
+			return true
 		}
 	}
-	return nil
+	return false
 }
 
 // repetition reads what syslogd(8) writes instead of a line that is the same

@@ -18,12 +18,15 @@ import (
 // 7.6, 7.8 and 7.9 were seen.
 //
 // USER is the client's, but encoded so that it holds no white space
-// (VIS_WHITE). A failed login is followed by a line
+// (VIS_WHITE). A failed login is followed by a line that tells of the same
+// attempt, and one that was refused without a look has only such a line:
 //
-//	ID smtp failed-command command="AUTH PLAIN (...)" result="535 ..."
+//	ID smtp failed-command command="COMMAND" result="REPLY"
+//	ID smtp bad-input result="REPLY"
 //
-// which tells of the same attempt. The text in its quotes is the client's and
-// not escaped, so nothing of that line is ever read.
+// COMMAND is the client's and may be quoted in REPLY, neither is escaped, and so
+// it is not known where the one ends. That is why a login is not read from it.
+// What is read can only add to what the client itself is blamed for.
 func opensmtpd(msg []byte, e *Event) bool {
 	const id = 16
 	if len(msg) < id+len(" smtp ") || string(msg[id:id+6]) != " smtp " {
@@ -39,6 +42,15 @@ func opensmtpd(msg []byte, e *Event) bool {
 		ok = smtpdAuthentication(rest, e)
 	case "disconnected", "closed":
 		e.Kind, ok = Disconnect, true
+		if !bytes.HasPrefix(rest, []byte("reason=quit")) {
+			e.Class = Scan // unless it has done something
+		}
+	case "failed-command":
+		ok = smtpdFailedCommand(rest, e)
+	case "bad-input":
+		e.Kind, e.Class, ok = Hint, Scan, true
+	case "message":
+		e.Kind, e.Class, ok = Hint, nothing, true
 	}
 	if ok {
 		e.Session, ok = hex(msg[:id])
@@ -91,6 +103,28 @@ func smtpdAuthentication(rest []byte, e *Event) bool {
 	return true
 }
 
+// smtpdFailedCommand reads command="COMMAND" result="REPLY".
+func smtpdFailedCommand(rest []byte, e *Event) bool {
+	command, ok := bytes.CutPrefix(rest, []byte(`command="`))
+	if !ok {
+		return false
+	}
+	replied := func(reply string) bool { return bytes.Contains(command, []byte(`" result="`+reply)) }
+	begins := func(verb string) bool {
+		return len(command) >= len(verb) && bytes.EqualFold(command[:len(verb)], []byte(verb))
+	}
+	e.Kind, e.Class = Hint, nothing // it speaks the protocol
+	switch {
+	case begins("AUTH") && (replied("501 ") || replied("503 ") || replied("504 ")):
+		e.Kind, e.Class = Failure, Abort
+	case begins("RCPT") && (replied("550 Invalid recipient") || replied("550 5.1.1 ")):
+		e.Kind, e.Class = Failure, Harvest
+	case replied("500 "):
+		e.Class = Scan
+	}
+	return true
+}
+
 // smtpdAddress reads address=ADDR as sa_to_text() in usr.sbin/smtpd/to.c
 // writes it: 192.0.2.1, [2001:db8::1], before 6.6 IPv6:2001:db8::1, and for a
 // client on this host's own socket local, which gives no address and is true.
@@ -108,44 +142,6 @@ func smtpdAddress(field []byte) (netip.Addr, bool) {
 		text = bytes.TrimPrefix(text, []byte("IPv6:"))
 	}
 	return address(text)
-}
-
-// address reads an address, which is IPv4 when it is an IPv4 one mapped into
-// IPv6 (RFC 4291, 2.5.5.2), and has no zone.
-func address(text []byte) (netip.Addr, bool) {
-	if addr, ok := ipv4(text); ok {
-		return addr, true
-	}
-	const longest = 80 // an IPv6 address with the name of an interface
-	if len(text) > longest {
-		return netip.Addr{}, false
-	}
-	addr, err := netip.ParseAddr(string(text))
-	return addr.Unmap().WithZone(""), err == nil
-}
-
-// ipv4 reads most addresses there are without an allocation, which
-// netip.ParseAddr does not; it is as strict.
-func ipv4(text []byte) (netip.Addr, bool) {
-	var quad [4]byte
-	n, digits, value := 0, 0, 0
-	for _, c := range text {
-		switch {
-		case c >= '0' && c <= '9' && (digits == 0 || value > 0):
-			value = value*10 + int(c-'0')
-			digits++
-			if value > 255 {
-				return netip.Addr{}, false
-			}
-		case c == '.' && digits > 0 && n < 3:
-			quad[n] = byte(value)
-			n, digits, value = n+1, 0, 0
-		default:
-			return netip.Addr{}, false
-		}
-	}
-	quad[3] = byte(value)
-	return netip.AddrFrom4(quad), n == 3 && digits > 0
 }
 
 // hex reads 16 lower-case hex digits, as printf's %016llx writes them.

@@ -23,37 +23,66 @@ type Kind uint8
 
 const (
 	Connect    Kind = iota + 1 // a session began, from Addr
-	Failure                    // complete credentials were refused
+	Failure                    // of Class, Each times
+	AtLeast                    // the session has had Each failures by now, of which those not told before are of Class
+	Hint                       // the session is of Class, unless what else is in it says otherwise
 	Success                    // User logged in
 	Disconnect                 // the session ended
 	Release                    // Addr, or the prefix of it that has Bits, left the table
+	Anonymous                  // a Failure that is logged without saying whose
 	repeat                     // the last line of the chunk before, Count times more
 )
+
+// Class says what a client failed at.
+type Class uint8
+
+const (
+	Auth    Class = iota // complete credentials were checked and refused
+	Abort                // a login was begun, and no credentials were checked
+	Harvest              // a recipient was refused because there is no such user
+	Scan                 // a session that never got as far as speaking the protocol
+	nothing              // no failure, but a reason why a session is not of another class
+)
+
+// ClassNames are the classes as an admin calls them.
+var ClassNames = [...]string{Auth: "auth", Abort: "abort", Harvest: "harvest", Scan: "scan"}
+
+// Classes is a set of classes.
+type Classes [len(ClassNames)]bool
 
 // Event is what one line of a log says. Host and User lie in the text of the
 // chunk and are valid only as long as that is.
 type Event struct {
 	Kind    Kind
+	Class   Class
+	Spoke   bool       // of Disconnect: the client spoke the protocol, whatever Hint said
 	Bits    uint8      // of Release, the length of the prefix
+	Each    uint32     // failures that one line tells of
 	Count   int        // how often it happened; more than 1 where syslogd folded lines
 	Time    int64      // seconds since 1970, as the logging host's clock had it
-	Session uint64     // joins the lines of a login; unique with Host
-	Addr    netip.Addr // the client; of Connect, and where the daemon repeats it. Not valid: not from the network
+	Session uint64     // joins the lines of a login; unique with Host. 0: what is known is in this line
+	Addr    netip.Addr // the client, where the line names it. Not valid in Connect: not from the network
 	Host    []byte     // the host that logged, empty if the log does not say
 	User    []byte     // as logged, with the daemon's and syslogd's encoding
 }
 
 // A format turns a message of one daemon into an event, and says whether it is
-// one. It keeps no state. Time and Host are set before.
+// one. It keeps no state. Each is 1, Session the process, and Time, Host and
+// Count are those of the line, unless it says otherwise.
 type format struct {
-	tag   string
 	parse func(msg []byte, e *Event) bool
+	tags  []string // "/smtpd" is that of any instance: postfix/smtpd, postfix/submission/smtpd
 }
 
-// formats is the table of all daemons whose lines are read.
+// formats is the table of all daemons whose lines are read. To add one is to
+// add a line here.
 var formats = [...]format{
-	{"smtpd", opensmtpd},
-	{"ban_smtpd", own},
+	{opensmtpd, []string{"smtpd"}},
+	{postfix, []string{"/smtpd"}},
+	{dovecot, []string{"dovecot"}},
+	{saslauthd, []string{"saslauthd"}},
+	{sshd, []string{"sshd", "sshd-session", "sshd-auth"}}, // the second since 9.8, the third since 10.0
+	{own, []string{"ban_smtpd"}},
 }
 
 // Chunk is a piece of a log that begins and ends with whole lines, and what
@@ -71,9 +100,10 @@ type Chunk struct {
 // Parser reads chunks. It remembers nothing of one chunk for the next but how
 // a time stamp was computed, so several can share a log between them.
 type Parser struct {
-	stamp stamps
-	head  []byte // host and tag of the line before, with the spaces around them
-	line  header // what head says
+	stamp  stamps
+	wanted [nothing + 1]bool // classes; other events are dropped
+	head   []byte            // host and tag of the line before, with the spaces around them
+	line   header            // what head says
 }
 
 // ahead is how much later than the log was written a stamp may seem to be: by
@@ -83,10 +113,15 @@ const ahead = 30 * 24 * time.Hour
 
 // NewParser returns a parser for a log that was last written to at that time
 // and has local stamps in loc. A stamp without a year is of the last one in
-// which it is not more than a month later than the log.
-func NewParser(loc *time.Location, written time.Time) *Parser {
+// which it is not more than a month later than the log. Failures of other
+// classes than the wanted are not told, but for auth, which the others depend on.
+func NewParser(loc *time.Location, written time.Time, wanted Classes) *Parser {
 	latest := written.Add(ahead).In(loc)
-	return &Parser{stamp: stamps{loc: loc, latest: latest.Unix(), year: latest.Year()}}
+	p := &Parser{stamp: stamps{loc: loc, latest: latest.Unix(), year: latest.Year()}}
+	copy(p.wanted[:], wanted[:])
+	p.wanted[Auth] = true
+	p.wanted[nothing] = wanted[Abort] || wanted[Scan]
+	return p
 }
 
 // Stamps returns the first and the last time that stand in a piece of a log,
@@ -144,8 +179,9 @@ func (p *Parser) parseLine(line []byte, c *Chunk) {
 	}
 	msg, n := unfold(msg)
 	// In its place, as an Event of its own would be allocated for each line.
-	c.Events = append(c.Events, Event{Time: when, Host: rest[p.line.host:p.line.hostEnd], Count: n})
-	c.event = p.line.format.parse(msg, &c.Events[len(c.Events)-1])
+	c.Events = append(c.Events, Event{Time: when, Host: rest[p.line.host:p.line.hostEnd], Count: n, Each: 1, Session: p.line.session})
+	e := &c.Events[len(c.Events)-1]
+	c.event = p.line.format.parse(msg, e) && (p.wanted[e.Class] || e.Kind == Disconnect)
 	if !c.event {
 		c.Events = c.Events[:len(c.Events)-1]
 	}

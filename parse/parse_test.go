@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,15 +16,20 @@ var written = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func parseText(text string) *Chunk {
 	c := &Chunk{Text: []byte(text)}
-	NewParser(time.UTC, written).Parse(c)
+	NewParser(time.UTC, written, Classes{true, true, true, true}).Parse(c)
 	return c
 }
 
 func (e Event) String() string {
-	kind := [...]string{"none", "connect", "failure", "success", "disconnect", "release", "repeat"}[e.Kind]
+	kind := [...]string{"none", "connect", "failure", "atleast", "hint", "success", "disconnect", "release", "anonymous", "repeat"}[e.Kind]
 	addr := ""
 	if e.Addr.IsValid() {
 		addr = e.Addr.String()
+	}
+	if e.Class == nothing {
+		kind += " nothing"
+	} else if e.Class != Auth {
+		kind += " " + ClassNames[e.Class]
 	}
 	return fmt.Sprintf("%s %x %s %q x%d %s", kind, e.Session, addr, e.User, e.Count, e.Host)
 }
@@ -51,8 +57,16 @@ func TestOpenSMTPD(t *testing.T) {
 		{"tempfail", id + " smtp authentication user=bob result=tempfail", ""},
 		{"disconnected", id + " smtp disconnected reason=quit", "disconnect " + id + `  "" x1 mail`},
 		{"closed", id + " smtp event=closed reason=quit", "disconnect " + id + `  "" x1 mail`},
-		{"command injects a failure", id + ` smtp failed-command command="x" smtp authentication user=x result=permfail`, ""},
-		{"command injects an address", id + ` smtp failed-command command="x" smtp connected address=8.8.8.8 host=x" result="500"`, ""},
+		{"command injects a failure", id + ` smtp failed-command command="x" smtp authentication user=x result=permfail`, "hint nothing " + id + `  "" x1 mail`},
+		{"command injects an address", id + ` smtp failed-command command="x" smtp connected address=8.8.8.8 host=x" result="500"`, "hint nothing " + id + `  "" x1 mail`},
+		{"no command", id + ` smtp failed-command command="GET / HTTP/1.1" result="500 5.5.1 Invalid command: Command unrecognized"`, "hint scan " + id + `  "" x1 mail`},
+		{"password refused", id + ` smtp failed-command command="AUTH LOGIN (password)" result="535 Authentication failed"`, "hint nothing " + id + `  "" x1 mail`},
+		{"AUTH malformed", id + ` smtp failed-command command="AUTH PLAIN (...)" result="501 5.5.2 Syntax error: Syntax error"`, "failure abort " + id + `  "" x1 mail`},
+		{"AUTH unknown", id + ` smtp failed-command command="auth x" result="250 ok" result="504 5.7.4 Security features not supported: AUTH method "x" result="250 ok" not supported"`, "failure abort " + id + `  "" x1 mail`},
+		{"user unknown", id + ` smtp failed-command command="RCPT TO:<x@example.org> " result="550 Invalid recipient: <x@example.org>"`, "failure harvest " + id + `  "" x1 mail`},
+		{"bad input", id + ` smtp bad-input result="500 5.5.1 Invalid command: Pipelining not supported"`, "hint scan " + id + `  "" x1 mail`},
+		{"message", id + ` smtp message msgid=6f2a9b1c size=1 nrcpt=1 proto=ESMTP`, "hint nothing " + id + `  "" x1 mail`},
+		{"disconnected for a reason", id + ` smtp disconnected reason="io-error: handshake failed: error"`, "disconnect scan " + id + `  "" x1 mail`},
 		{"proxy header", id + " smtp event=proxy address=198.51.100.7", ""},
 		{"mta", id + ` mta delivery evpid=x stat="x smtp authentication user=x result=permfail"`, ""},
 		{"id too short", id[1:] + " smtp authentication user=bob result=permfail", ""},
@@ -162,7 +176,7 @@ func TestStamp(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := NewParser(tt.loc, date(tt.written))
+			p := NewParser(tt.loc, date(tt.written), Classes{})
 			// Twice, as the second time comes from what the first remembered.
 			for range 2 {
 				when, rest, ok := p.stamp.cut([]byte(tt.stamp + " host x: y"))
@@ -187,7 +201,7 @@ func TestChunks(t *testing.T) {
 		Resolve(want, Event{})
 		var got []string
 		var before Event
-		p := NewParser(time.UTC, written)
+		p := NewParser(time.UTC, written, Classes{true, true, true, true})
 		lines, skipped := 0, 0
 		for line := range bytes.Lines(text) {
 			c := &Chunk{Text: line}
@@ -257,6 +271,7 @@ func FuzzLine(f *testing.F) {
 			return
 		}
 		c := parseText(log)
+		c.Events = slices.DeleteFunc(c.Events, func(e Event) bool { return e.Kind == Hint || e.Class == Harvest || e.Class == Abort })
 		if len(c.Events) != 3 || c.Events[0].Kind != Connect || c.Events[1].Kind != Failure || c.Events[2].Kind != Disconnect {
 			t.Fatalf("events %v of\n%s", c.Events, log)
 		}
@@ -280,7 +295,7 @@ func BenchmarkParse(b *testing.B) {
 		b.Fatal(err)
 	}
 	c := &Chunk{Text: bytes.Repeat(text, (256<<10)/len(text))}
-	p := NewParser(time.UTC, written)
+	p := NewParser(time.UTC, written, Classes{true, true, true, true})
 	b.SetBytes(int64(len(c.Text)))
 	for b.Loop() {
 		p.Parse(c)

@@ -23,11 +23,11 @@ func countLog(t *testing.T, text string) (map[netip.Prefix]int, count.Totals) {
 	}
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	c := count.New(count.Rules{
-		Expire: time.Hour, Prefix4: 32, Prefix6: 64, Now: now,
+		Expire: time.Hour, Prefix4: 32, Prefix6: 64, Now: now, Classes: parse.Classes{parse.Auth: true},
 		Ignored:  func(netip.Addr) bool { return false },
 		Overlaps: func(netip.Prefix) bool { return false },
 	})
-	parser := func(*logfile.File) *parse.Parser { return parse.NewParser(time.UTC, now) }
+	parser := func(*logfile.File) *parse.Parser { return parse.NewParser(time.UTC, now, parse.Classes{}) }
 	var total logfile.Totals
 	logs := logfile.Open([]string{name}, nil, time.Time{}, parser, func(err error) { t.Fatal(err) })
 	defer logs.Close()
@@ -36,7 +36,7 @@ func countLog(t *testing.T, text string) (map[netip.Prefix]int, count.Totals) {
 	}
 	failures := map[netip.Prefix]int{}
 	for _, o := range c.Offenders() {
-		failures[o.Prefix] = o.Failures
+		failures[o.Prefix] = o.Failures.Sum()
 	}
 	return failures, c.Totals
 }

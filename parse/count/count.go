@@ -20,6 +20,7 @@ type Rules struct {
 	Expire  time.Duration // a ban is in force so long after the failure that crossed the limit
 	Prefix4 int           // length of the prefix that is one client, 0 to 32
 	Prefix6 int           // and 0 to 128
+	Classes parse.Classes // of the failures that count
 
 	Now   time.Time // the time of judgement
 	Ended bool      // nothing after Now is looked at, as if the log had ended there
@@ -31,21 +32,34 @@ type Rules struct {
 // Offender is a client over the limit, whose ban is in force.
 type Offender struct {
 	Prefix   netip.Prefix
-	Failures int
+	Failures Failures
 	Users    int      // different names that were tried, at most maxUsers are told apart
 	Names    []string // the first three of them, as logged
 	First    time.Time
 	Last     time.Time
 }
 
+// Failures are how many there are of each class.
+type Failures [len(parse.ClassNames)]int
+
+// Sum returns how many there are of all.
+func (f Failures) Sum() int {
+	sum := 0
+	for _, n := range f {
+		sum += n
+	}
+	return sum
+}
+
 // Totals says what was counted, and what was not.
 type Totals struct {
-	Failures  int // failed logins
+	Failures  int // of the classes that count
 	Outside   int // of these, older than the window
 	Clients   int // clients that failed
 	Local     int // failures of clients that did not come from the network
 	Nameless  int // failures whose session is not in the log, so nobody knows the address
 	Misdated  int // events more than a day in the future, which are not counted
+	Anonymous int // failures that the daemon logs without an address; not in Failures
 	Addressed int // failures whose address was known
 }
 
@@ -87,7 +101,7 @@ type client struct {
 // ban is what is reported of a client over the limit.
 type ban struct {
 	since       int64 // when the limit was crossed, the last time
-	failures    int
+	failures    Failures
 	first, last int64
 }
 
@@ -95,6 +109,7 @@ type fail struct {
 	time  int64
 	user  uint64
 	count int
+	class parse.Class
 }
 
 // New returns a counter.
@@ -126,14 +141,74 @@ func (c *Counter) Add(e *parse.Event) {
 	switch e.Kind {
 	case parse.Connect:
 		c.sessions.connect(e)
-	case parse.Failure:
-		c.failure(e, when)
-	case parse.Success:
-		c.success(e, when)
-	case parse.Disconnect:
-		c.sessions.disconnect(e)
 	case parse.Release:
 		c.Release(netip.PrefixFrom(e.Addr, int(e.Bits)))
+	case parse.Anonymous:
+		c.Totals.Anonymous += e.Count
+	default:
+		c.session(e, when)
+	}
+}
+
+// session counts an event of a session.
+func (c *Counter) session(e *parse.Event, when int64) {
+	k, s, known := c.sessions.of(e)
+	n := int(e.Each) * e.Count
+	switch e.Kind {
+	case parse.Failure:
+		// What was counted before its line came is not counted again.
+		early := min(int(s.owed), n)
+		s.owed -= uint32(early)
+		n -= early
+		s.told += uint32(n)
+		s.spoke = true
+		c.failure(e, s.addr, known, n, when)
+	case parse.AtLeast:
+		n = max(0, int(e.Each)-int(s.told))
+		s.told, s.owed = s.told+uint32(n), s.owed+uint32(n)
+		s.spoke = true
+		c.failure(e, s.addr, known, n, when)
+	case parse.Hint:
+		switch s.hint = when; e.Class {
+		case parse.Abort:
+			s.abort = true
+		case parse.Scan:
+			s.scan = true
+		default:
+			s.spoke = true
+		}
+	case parse.Success:
+		s.spoke = true
+		if known && s.addr.IsValid() {
+			c.success(e, s.addr, when)
+		}
+	case parse.Disconnect:
+		c.settle(e, &s, known, when)
+		c.sessions.disconnect(k)
+		return
+	}
+	if e.Session != 0 && known {
+		c.sessions.put(k, s)
+	}
+}
+
+// settle counts what a session came to that no line of its own told of, now that
+// it is over. Its last line has the number of failures, where it has the class.
+func (c *Counter) settle(e *parse.Event, s *session, known bool, when int64) {
+	n := int(e.Each) - int(s.told)
+	if e.Class != parse.Abort { // the daemon does not count
+		n = 0
+		if s.abort && s.told == 0 {
+			n = 1
+		}
+	}
+	last := *e
+	if last.Class = parse.Abort; n > 0 {
+		c.failure(&last, s.addr, known, n, when)
+	}
+	last.Class = parse.Scan
+	if (s.scan || e.Class == parse.Scan) && !s.spoke && !e.Spoke {
+		c.failure(&last, s.addr, known, 1, when)
 	}
 }
 
@@ -156,21 +231,25 @@ func (c *Counter) find(addr netip.Addr) (*client, netip.Prefix) {
 	return c.clients[p.Addr()], p
 }
 
-func (c *Counter) failure(e *parse.Event, when int64) {
-	c.Totals.Failures += e.Count
-	if c.within > 0 && when <= c.now-c.within {
-		c.Totals.Outside += e.Count
+// failure counts n failures from addr, which is not valid, but known, if the
+// client did not come from the network.
+func (c *Counter) failure(e *parse.Event, addr netip.Addr, known bool, n int, when int64) {
+	if n == 0 || int(e.Class) >= len(c.rules.Classes) || !c.rules.Classes[e.Class] {
+		return
 	}
-	addr, known := c.sessions.addr(e)
+	c.Totals.Failures += n
+	if c.within > 0 && when <= c.now-c.within {
+		c.Totals.Outside += n
+	}
 	switch {
 	case !known:
-		c.Totals.Nameless += e.Count
+		c.Totals.Nameless += n
 		return
 	case !addr.IsValid():
-		c.Totals.Local += e.Count
+		c.Totals.Local += n
 		return
 	}
-	c.Totals.Addressed += e.Count
+	c.Totals.Addressed += n
 	cl, prefix := c.find(addr)
 	if cl == nil {
 		if c.rules.Ignored(addr) {
@@ -180,11 +259,11 @@ func (c *Counter) failure(e *parse.Event, when int64) {
 		c.clients[prefix.Addr()] = cl
 		c.Totals.Clients++
 	}
-	cl.failed(c, e, when)
+	cl.failed(c, e, n, when)
 }
 
-// failed counts a failure of the client.
-func (cl *client) failed(c *Counter, e *parse.Event, when int64) {
+// failed counts n failures of the client.
+func (cl *client) failed(c *Counter, e *parse.Event, n int, when int64) {
 	cl.pass(c, when)
 	name := maphash.Bytes(c.seed, e.User)
 	// Two hosts in one log, or a clock that was set back: nearly always last.
@@ -192,19 +271,24 @@ func (cl *client) failed(c *Counter, e *parse.Event, when int64) {
 	for i > 0 && cl.fails[i-1].time > when {
 		i--
 	}
-	cl.fails = slices.Insert(cl.fails, i, fail{when, name, e.Count})
-	cl.sum += e.Count
-	cl.named(name, e.User)
+	cl.fails = slices.Insert(cl.fails, i, fail{when, name, n, e.Class})
+	cl.sum += n
+	if e.User != nil {
+		cl.named(name, e.User)
+	}
 	cl.slide(c)
 	if b := cl.ban; b != nil {
-		b.failures += e.Count
+		b.failures[e.Class] += n
 		b.first, b.last = min(b.first, when), max(b.last, when)
 	}
 	if cl.sum <= c.rules.Tries {
 		return
 	}
 	if cl.ban == nil {
-		cl.ban = &ban{when, cl.sum, cl.fails[0].time, cl.fails[len(cl.fails)-1].time}
+		cl.ban = &ban{first: cl.fails[0].time, last: cl.fails[len(cl.fails)-1].time}
+		for _, f := range cl.fails {
+			cl.ban.failures[f.class] += f.count
+		}
 	}
 	cl.ban.since = max(cl.ban.since, when)
 	cl.fails, cl.sum = nil, 0
@@ -213,11 +297,7 @@ func (cl *client) failed(c *Counter, e *parse.Event, when int64) {
 // success forgives the failures of a user who is now known to be who he says,
 // and of no other: a bot that has one good password keeps its guesses at the
 // rest. Over the limit nothing is forgiven.
-func (c *Counter) success(e *parse.Event, when int64) {
-	addr, known := c.sessions.addr(e)
-	if !known || !addr.IsValid() {
-		return
-	}
+func (c *Counter) success(e *parse.Event, addr netip.Addr, when int64) {
 	cl, _ := c.find(addr)
 	if cl == nil {
 		return
@@ -312,8 +392,12 @@ func (cl *client) forget() {
 	cl.users, cl.names = users, names
 }
 
-// Offenders returns the clients whose ban is in force, in no order.
+// Offenders returns the clients whose ban is in force, in no order. What was
+// hinted of sessions without an end is taken to be so. It is to be called once.
 func (c *Counter) Offenders() []Offender {
+	for _, s := range c.sessions.open() {
+		c.settle(&parse.Event{}, &s, true, s.hint)
+	}
 	var list []Offender
 	for _, cl := range c.clients {
 		if cl.ban == nil || c.within > 0 && c.now > cl.ban.since+c.expire {

@@ -18,7 +18,7 @@ var (
 
 func rules() Rules {
 	return Rules{
-		Tries: 3, Within: time.Hour, Expire: 2 * time.Hour, Prefix4: 32, Prefix6: 64, Now: now,
+		Tries: 3, Within: time.Hour, Expire: 2 * time.Hour, Prefix4: 32, Prefix6: 64, Now: now, Classes: parse.Classes{parse.Auth: true},
 		Ignored: func(netip.Addr) bool { return false }, Overlaps: none,
 	}
 }
@@ -48,7 +48,7 @@ func play(t *testing.T, r Rules, script string) *Counter {
 		}
 		c.Add(&parse.Event{
 			Kind: kinds[kind], Bits: bits, Time: now.Unix() - int64(minutes)*60, User: []byte(user),
-			Addr: a, Count: n,
+			Addr: a, Count: n, Each: 1,
 		})
 	}
 	return c
@@ -57,7 +57,7 @@ func play(t *testing.T, r Rules, script string) *Counter {
 func offenders(c *Counter) string {
 	var list []string
 	for _, o := range c.Offenders() {
-		list = append(list, fmt.Sprintf("%v %d", o.Prefix, o.Failures))
+		list = append(list, fmt.Sprintf("%v %d", o.Prefix, o.Failures.Sum()))
 	}
 	slices.Sort(list)
 	return strings.Join(list, ", ")
@@ -111,6 +111,7 @@ func TestJudge(t *testing.T) {
 		{"a clock set back", "10 fail a,15 fail a,12 fail a,11 fail a", "203.0.113.7/32 4", nil},
 		{"a clock set back for long", "0 fail a,90 fail a,0 fail a,0 fail a", "", nil},
 		{"a clock ahead", "-60 fail a 203.0.113.7 4", "203.0.113.7/32 4", nil},
+		{"a clock ahead counts as now", "-1200 fail a 203.0.113.7 3,0 fail a", "203.0.113.7/32 4", nil},
 		{"a clock far ahead", "-1441 fail a 203.0.113.7 4", "", nil},
 		{"after --at", "-1 fail a 203.0.113.7 4", "", func(r *Rules) { r.Ended = true }},
 	}
@@ -134,8 +135,8 @@ func TestReport(t *testing.T) {
 		t.Fatalf("got %v, want one offender", got)
 	}
 	o := got[0]
-	if o.Failures != 5 || o.Users != 4 || !slices.Equal(o.Names, []string{"b", "c", "d"}) {
-		t.Errorf("got %d failures of %d users %q, want 5 of 4 [b c d]", o.Failures, o.Users, o.Names)
+	if o.Failures.Sum() != 5 || o.Users != 4 || !slices.Equal(o.Names, []string{"b", "c", "d"}) {
+		t.Errorf("got %d failures of %d users %q, want 5 of 4 [b c d]", o.Failures.Sum(), o.Users, o.Names)
 	}
 	if first, last := now.Add(-8*time.Minute), now.Add(-3*time.Minute); !o.First.Equal(first) || !o.Last.Equal(last) {
 		t.Errorf("got %v to %v, want %v to %v", o.First, o.Last, first, last)
@@ -152,7 +153,7 @@ func TestSessionsBounded(t *testing.T) {
 	for id := uint64(2); id < 1_000_000; id++ {
 		s.connect(&parse.Event{Session: id, Addr: addr})
 		if id%1000 == 0 {
-			if _, known := s.addr(&parse.Event{Session: 1}); !known {
+			if _, _, known := s.of(&parse.Event{Session: 1}); !known {
 				t.Fatalf("the busy session is forgotten after %d", id)
 			}
 		}
@@ -160,10 +161,10 @@ func TestSessionsBounded(t *testing.T) {
 			t.Fatalf("%d sessions remembered, want at most %d", n, 2*maxSessions)
 		}
 	}
-	if _, known := s.addr(&parse.Event{Session: 2}); known {
+	if _, _, known := s.of(&parse.Event{Session: 2}); known {
 		t.Error("a session that was silent is remembered")
 	}
-	if _, known := s.addr(&parse.Event{Session: 999_999}); !known {
+	if _, _, known := s.of(&parse.Event{Session: 999_999}); !known {
 		t.Error("the last session is forgotten")
 	}
 }
@@ -172,7 +173,7 @@ func TestSessions(t *testing.T) {
 	c := New(rules())
 	addr := netip.MustParseAddr("203.0.113.7")
 	event := func(kind parse.Kind, host string, id uint64, addr netip.Addr) {
-		c.Add(&parse.Event{Kind: kind, Time: now.Unix(), Host: []byte(host), Session: id, Addr: addr, Count: 1})
+		c.Add(&parse.Event{Kind: kind, Time: now.Unix(), Host: []byte(host), Session: id, Addr: addr, Count: 1, Each: 1})
 	}
 	event(parse.Connect, "mx1", 1, addr)
 	event(parse.Connect, "mx1", 1, netip.MustParseAddr("8.8.8.8")) // the first one stands

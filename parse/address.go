@@ -1,0 +1,63 @@
+package parse
+
+import (
+	"bytes"
+	"net/netip"
+)
+
+// address reads an address, which is IPv4 when it is an IPv4 one mapped into
+// IPv6 (RFC 4291, 2.5.5.2), and has no zone.
+func address(text []byte) (netip.Addr, bool) {
+	if addr, ok := ipv4(text); ok {
+		return addr, true
+	}
+	const longest = 80 // an IPv6 address with the name of an interface
+	if len(text) > longest {
+		return netip.Addr{}, false
+	}
+	addr, err := netip.ParseAddr(string(text))
+	return addr.Unmap().WithZone(""), err == nil
+}
+
+// ipv4 reads most addresses there are without an allocation, which
+// netip.ParseAddr does not; it is as strict.
+func ipv4(text []byte) (netip.Addr, bool) {
+	var quad [4]byte
+	n, digits, value := 0, 0, 0
+	for _, c := range text {
+		switch {
+		case c >= '0' && c <= '9' && (digits == 0 || value > 0):
+			value = value*10 + int(c-'0')
+			digits++
+			if value > 255 {
+				return netip.Addr{}, false
+			}
+		case c == '.' && digits > 0 && n < 3:
+			quad[n] = byte(value)
+			n, digits, value = n+1, 0, 0
+		default:
+			return netip.Addr{}, false
+		}
+	}
+	quad[3] = byte(value)
+	return netip.AddrFrom4(quad), n == 3 && digits > 0
+}
+
+// clientPort reads "ADDR port N", as sshd writes it.
+func clientPort(text []byte) (netip.Addr, bool) {
+	addr, port, ok := bytes.Cut(text, []byte(" port "))
+	if n, after := number(port); !ok || n == 0 || len(after) > 0 {
+		return netip.Addr{}, false
+	}
+	return address(addr)
+}
+
+// field returns what follows the last " NAME" of text: its right end, which no
+// client can have written if what comes after NAME has a form that is checked.
+func lastField(text []byte, name string) (left, right []byte, ok bool) {
+	i := bytes.LastIndex(text, []byte(name))
+	if i < 0 {
+		return nil, nil, false
+	}
+	return text[:i], text[i+len(name):], true
+}

@@ -1,0 +1,105 @@
+package parse
+
+import "bytes"
+
+// dovecot reads what the login processes of Dovecot say when they are done with
+// a client (src/login-common/client-common.c; 2.3 and 2.4 were seen):
+//
+//	imap-login: Disconnected: Connection closed (auth failed, 3 attempts in 9 secs): user=<USER>, method=PLAIN, rip=ADDR, lip=ADDR, TLS, session=<ID>
+//	imap-login: Login aborted: Logged out (auth failed, 3 attempts in 9 secs) (auth_failed): user=<USER>, …
+//	imap-login: Login: user=<USER>, method=PLAIN, rip=ADDR, lip=ADDR, mpid=N, TLS, session=<ID>
+//
+// The second form is that of 2.4, where the last begins with "Logged in". USER
+// and the method are the client's; USER may have anything in it. So why the
+// session ended is read from the left, up to the first user=<, and the address
+// from the right. The reason is that of the last attempt, and so the number is
+// of that class too: what the attempts before it came to is not logged, nor are
+// failures before a success.
+//
+// What the auth process says (tags auth: and auth-worker:) is not read: each of
+// its failures is one of a login process, or of a Postfix, and with several
+// passdbs there are several lines for one.
+func dovecot(msg []byte, e *Event) bool {
+	process, text, ok := bytes.Cut(msg, []byte("-login: "))
+	if !ok || !isAlnum(process) {
+		return false
+	}
+	reason, rest, ok := bytes.Cut(text, []byte(": user=<"))
+	if !ok {
+		return false
+	}
+	e.Session = 0
+	left, right, ok := lastField(rest, ", rip=")
+	if !ok {
+		return false
+	}
+	rip, right, ok := bytes.Cut(right, []byte(", lip="))
+	if !ok {
+		return false
+	}
+	lip, _, _ := bytes.Cut(right, []byte(","))
+	if _, ok = address(lip); !ok {
+		return false
+	}
+	if e.Addr, ok = address(rip); !ok {
+		return false
+	}
+	user, _, method := lastField(left, ">, method=")
+	e.User = bytes.TrimSuffix(user, []byte(">"))
+	if !method {
+		e.User = bytes.TrimSuffix(left, []byte(">"))
+	}
+
+	if s := string(reason); s == "Login" || s == "Logged in" {
+		e.Kind = Success
+		return true
+	}
+	for _, begins := range []string{"Disconnected", "Aborted login", "Login aborted"} {
+		if bytes.HasPrefix(reason, []byte(begins)) {
+			return dovecotReason(reason, method, e)
+		}
+	}
+	return false
+}
+
+// dovecotReasons are what a login process says in brackets. What is of no class
+// is not here: its own trouble, and that of the auth process.
+var dovecotReasons = []struct {
+	begins string
+	class  Class
+}{
+	{"(auth failed, ", Auth},
+	{"(authorization failed, ", Auth},
+	{"(user disabled, ", Auth},
+	{"(password expired, ", Auth},
+	{"(client didn't finish SASL auth", Abort},
+	{"(auth aborted by client", Abort},
+	{"(aborted authentication", Abort},
+	{"(tried to use unsupported auth mechanism", Abort},
+	{"(tried to use disallowed ", Abort}, // plaintext auth, cleartext auth
+	{"(sent invalid base64 in response", Abort},
+	{"(no auth attempts", Scan},
+	{"(disconnected before auth was ready", Scan},
+	{"(disconnected during TLS handshake", Scan},
+}
+
+func dovecotReason(reason []byte, method bool, e *Event) bool {
+	for _, r := range dovecotReasons {
+		_, after, ok := bytes.Cut(reason, []byte(r.begins))
+		if !ok {
+			continue
+		}
+		e.Kind, e.Class = Failure, r.class
+		if r.class == Scan { // or somebody who says goodbye
+			return !bytes.Contains(reason, []byte("by logging out")) && !bytes.Contains(reason, []byte("Logged out"))
+		}
+		if r.class == Auth && !method { // refused for want of TLS, and not looked at
+			e.Class = Abort
+		}
+		if n, after := number(bytes.TrimPrefix(after, []byte(", "))); n > 0 && bytes.HasPrefix(after, []byte(" attempts")) {
+			e.Each = uint32(n)
+		}
+		return true
+	}
+	return false
+}

@@ -1,0 +1,15 @@
+package parse
+
+import "bytes"
+
+// saslauthd reads saslauthd(8) of Cyrus SASL, saslauthd/saslauthd-main.c; 2.1.28
+// was seen:
+//
+//	: auth failure: [user=USER] [service=smtp] [realm=REALM] [mech=pam] [reason=TEXT]
+//
+// It does not know who asks. Whoever does, such as Postfix, tells of the
+// failure too.
+func saslauthd(msg []byte, e *Event) bool {
+	e.Kind = Anonymous
+	return bytes.HasPrefix(bytes.TrimLeft(msg, " "), []byte(": auth failure: [user="))
+}
