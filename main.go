@@ -505,6 +505,9 @@ func (j *job) judge(t count.Totals) {
 	if t.Nameless > 0 && t.Addressed == 0 && t.Local == 0 {
 		j.warn(fmt.Errorf("%s, but no address of any: has the format of the log changed?", many(t.Nameless, "failure")))
 	}
+	if (j.DryRun || j.Verbose) && t.Anonymous > 0 {
+		j.note("%s in lines that name no address, as of saslauthd", many(t.Anonymous, "failure"))
+	}
 	if j.DryRun && t.Misdated > 0 {
 		j.note("%s more than a day ahead of the clock, not counted", many(t.Misdated, "event"))
 	}

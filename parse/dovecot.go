@@ -50,6 +50,10 @@ func dovecot(msg []byte, e *Event) bool {
 		e.User = bytes.TrimSuffix(left, []byte(">"))
 	}
 
+	if len(e.User) == 0 {
+		e.User = nil // none was given
+	}
+
 	if s := string(reason); s == "Login" || s == "Logged in" {
 		e.Kind = Success
 		return true

@@ -91,9 +91,11 @@ func postfixWarning(text []byte, e *Event) bool {
 	if reason, ok := bytes.CutPrefix(rest, []byte("authentication failed:")); ok {
 		reason, user, named := bytes.Cut(reason, []byte(", sasl_username="))
 		e.Class, e.User = postfixReason(bytes.TrimSpace(reason)), user
-		// Dovecot refuses without having been told a name.
-		if named && string(reason) == " (reason unavailable)" && string(user) == "(unavailable)" {
-			e.Class = Abort
+		if named && string(user) == "(unavailable)" {
+			e.User = nil
+			if e.Class == Auth { // without a name there was no password
+				e.Class = Abort
+			}
 		}
 		return true
 	}

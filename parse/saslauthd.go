@@ -11,5 +11,6 @@ import "bytes"
 // failure too.
 func saslauthd(msg []byte, e *Event) bool {
 	e.Kind = Anonymous
-	return bytes.HasPrefix(bytes.TrimLeft(msg, " "), []byte(": auth failure: [user="))
+	function, _, ok := bytes.Cut(msg, []byte(": auth failure: [user="))
+	return ok && bytes.IndexByte(bytes.TrimRight(function, " "), ' ') < 0
 }
