@@ -93,7 +93,7 @@ func postfixWarning(text []byte, e *Event) bool {
 		e.Class, e.User = postfixReason(bytes.TrimSpace(reason)), user
 		if named && string(user) == "(unavailable)" {
 			e.User = nil
-			if e.Class == Auth { // without a name there was no password
+			if string(reason) == " (reason unavailable)" { // Dovecot was given neither
 				e.Class = Abort
 			}
 		}
