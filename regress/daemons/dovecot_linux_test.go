@@ -1,0 +1,12 @@
+package daemons_test
+
+import "net/netip"
+
+// A stand-in, until dovecot has clients.
+var dovecot = daemon{
+	name:   "dovecot",
+	addrs:  func() []netip.Addr { return nil },
+	start:  func(*machine) error { return nil },
+	attack: func(*machine) ([]outcome, error) { return nil, nil },
+	stop:   func(*machine) error { return nil },
+}
