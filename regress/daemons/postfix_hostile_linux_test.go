@@ -1,0 +1,3 @@
+package daemons_test
+
+func addSMTPHostile(add adder) {}
