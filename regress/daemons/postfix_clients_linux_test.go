@@ -357,7 +357,10 @@ func addSMTPScans(add adder) {
 	greeting := func(s *smtpSession) { s.want("220", s.reply(), "greeting") }
 	for _, port := range []int{25, 587, 465} {
 		scan(port, 3, func(s *smtpSession) {})
-		scan(port, 1, func(s *smtpSession) { s.conn.(*net.TCPConn).SetLinger(0) })
+		scan(port, 1, func(s *smtpSession) { // gone with a RST, but not before smtpd knows its address
+			time.Sleep(time.Second)
+			s.conn.(*net.TCPConn).SetLinger(0)
+		})
 		scan(port, 1, func(s *smtpSession) { // another protocol
 			io.WriteString(s.conn, "GET / HTTP/1.1\r\nHost: 192.0.2.66\r\n\r\n")
 			io.Copy(io.Discard, s.conn)
@@ -427,7 +430,11 @@ func addSMTPScans(add adder) {
 			s.close()
 		})
 	}
-	add(func(c *smtpClient) { c.dial(25).quit() })
+	add(func(c *smtpClient) {
+		s := c.dial(25)
+		greeting(s)
+		s.quit()
+	})
 }
 
 // addSMTPOutage adds clients that come while saslauthd is away. None of them
@@ -467,13 +474,18 @@ func addSMTPOutage(add adder) {
 			s.quit()
 		}).when = saslBack
 	}
-	// An auth service that is there but cannot say, and one that hangs up.
+	// An auth service that is there but cannot say, and one that hangs up. Of
+	// the first the client is told, with 535, what it would be told of a wrong
+	// password.
 	for _, port := range []int{2527, 2528} {
 		for i := range 3 {
 			add(func(c *smtpClient) {
 				s := c.open(port, i == 1)
 				for range 1 + i {
-					s.want("4", s.auth("PLAIN", "root", "wrong"), "Dovecot is not well")
+					reply := s.auth("PLAIN", "root", "wrong")
+					if port == 2528 {
+						s.want("454", reply, "Dovecot hangs up")
+					}
 				}
 				s.quit()
 			})

@@ -138,23 +138,15 @@ func startPostfix(m *machine) error {
 	if out, err := passwd.CombinedOutput(); err != nil {
 		return fmt.Errorf("saslpasswd2: %v: %s", err, out)
 	}
-	if err := errors.Join(
+	// Once postfix start is done, Postfix listens.
+	return errors.Join(
 		os.Chmod(m.root+"/etc/sasldb2", 0o644),
 		os.MkdirAll(m.root+"/run/saslauthd", 0o755),
 		m.hosts(smtpHosts()),
 		startSaslauthd(m),
 		m.exec("/usr/sbin/postfix", "start"),
 		ailing(m.root+"/var/spool/postfix/private/unwell", "temp"),
-		ailing(m.root+"/var/spool/postfix/private/gone", "")); err != nil {
-		return err
-	}
-	return wait(func() error {
-		c, err := net.Dial("tcp", netip.AddrPortFrom(server6, 465).String())
-		if err == nil {
-			c.Close()
-		}
-		return err
-	})
+		ailing(m.root+"/var/spool/postfix/private/gone", ""))
 }
 
 // saslauthd's file says who it is.
