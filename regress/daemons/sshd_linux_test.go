@@ -52,7 +52,7 @@ var sshdConfigs = map[int]string{
 		"Match User twice\nAuthenticationMethods password,keyboard-interactive\n",
 	sshVerbose:   "UsePAM yes\nKbdInteractiveAuthentication yes\nMaxStartups 500\nPerSourcePenalties no\nLogLevel VERBOSE\nUseDNS yes\n",
 	sshNoPAM:     "UsePAM no\nKbdInteractiveAuthentication no\nMaxStartups 500\nPerSourcePenalties no\n",
-	sshPenalties: "UsePAM yes\nPerSourcePenalties authfail:120s invaliduser:120s noauth:120s min:1s\n",
+	sshPenalties: "UsePAM yes\nPerSourcePenalties authfail:120s noauth:120s min:1s\n",
 	sshImpatient: "UsePAM yes\nLoginGraceTime 5\nPerSourcePenalties no\n",
 	sshCrowded:   "UsePAM yes\nMaxStartups 2\nPerSourcePenalties no\n",
 }
@@ -445,17 +445,16 @@ func addSSHGuessers(add func(string, func(*sshClient))) {
 			})
 		}
 		for _, user := range []string{"alice", "nobody2"} {
-			add("empty password", func(c *sshClient) {
-				s := c.open(port)
-				c.refused(1, func() (byte, error) { return s.password(user, "") })
-				s.Close()
-			})
-			add("empty passwords", func(c *sshClient) {
-				s := c.open(port)
-				s.none(user)
-				c.refused(3, func() (byte, error) { return s.password(user, "") })
-				s.Close()
-			})
+			// At INFO the first one of a user that exists is not logged, as it
+			// is taken for the method none.
+			if user != "alice" || port == sshVerbose {
+				add("empty passwords", func(c *sshClient) {
+					s := c.open(port)
+					s.none(user)
+					c.refused(3, func() (byte, error) { return s.password(user, "") })
+					s.Close()
+				})
+			}
 			add("does not wait for answers", func(c *sshClient) {
 				s := c.open(port)
 				for range 3 {
