@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -33,6 +34,9 @@ var dovecot = daemon{
 		return list
 	},
 	start: func(m *machine) error {
+		if err := doveRelay(); err != nil {
+			return err
+		}
 		for i := range doveInstances {
 			if err := doveInstances[i].start(m); err != nil {
 				return err
@@ -69,10 +73,11 @@ var dovePorts = map[string]int{
 	"imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995, "submission": 1587, "sieve": 4190,
 }
 
-// doveUsers exist. The hash of broken is of no scheme, so that nobody can say
-// whether a password is right.
-var doveUsers = "alice:{PLAIN}" + password + "\nbob:{PLAIN}" + password + "\ncarol@example.test:{PLAIN}" + password +
-	"\nbroken:{NOSUCH}x\ndisabled:{PLAIN}" + password + ":::::nologin\n"
+// doveUsers exist. The password of disabled is right, but of no use. The file
+// that should have the password of broken cannot be read; that of half may be
+// in another file, where it is not.
+const doveUsers = "alice:{PLAIN}" + password + "\nbob:{PLAIN}" + password + "\ncarol@example.test:{PLAIN}" + password +
+	"\ndisabled:{PLAIN}" + password + "::::::nologin\n"
 
 // doveServices is the part of the configuration that 2.3 and 2.4 have in common.
 // A penalty, which grows with each failure, would only take time.
@@ -83,7 +88,9 @@ auth_mechanisms = plain login cram-md5
 auth_username_chars =
 auth_verbose = %[2]s
 auth_failure_delay = 1s
-default_login_user = dovenull
+first_valid_uid = 1
+submission_relay_host = 127.0.0.1
+submission_relay_port = 1588
 service anvil {
   unix_listener anvil-auth-penalty {
     mode = 0
@@ -130,9 +137,14 @@ mail_location = maildir:~/Maildir
 ssl = yes
 ssl_cert = </etc/ssl/test.pem
 ssl_key = </etc/ssl/test.key
-submission_relay_host = 127.0.0.1
 passdb {
   driver = passwd-file
+  args = /etc/dovecot/broken.users
+  username_filter = broken half
+}
+passdb {
+  driver = passwd-file
+  username_filter = !broken
   args = /etc/dovecot/test.users
 }
 userdb {
@@ -147,8 +159,13 @@ mail_path = ~/Maildir
 ssl = yes
 ssl_server_cert_file = /etc/ssl/test.pem
 ssl_server_key_file = /etc/ssl/test.key
-submission_relay_host = 127.0.0.1
+passdb broken {
+  driver = passwd-file
+  passwd_file_path = /etc/dovecot/broken.users
+  username_filter = broken half
+}
 passdb passwd-file {
+  username_filter = !broken
   passwd_file_path = /etc/dovecot/test.users
 }
 userdb static {
@@ -163,7 +180,11 @@ userdb static {
 
 // start returns when the instance listens.
 func (i *doveInstance) start(m *machine) error {
-	if err := m.write("/etc/dovecot/test.users", doveUsers); err != nil {
+	if err := errors.Join(
+		m.write("/etc/dovecot/test.users", doveUsers),
+		m.write("/etc/dovecot/broken.users", ""),
+		os.Chmod(m.root+"/etc/dovecot/broken.users", 0),
+	); err != nil {
 		return err
 	}
 	conf, version := dove23, "2.3"
@@ -209,6 +230,31 @@ func (i *doveInstance) start(m *machine) error {
 	if err != nil {
 		return fmt.Errorf("dovecot %s: %v: %s%s", version, err, &said, m.log())
 	}
+	return nil
+}
+
+// doveRelay is the server to which a submission server hands its mail, which
+// it greets before it tells the client that a login was right.
+func doveRelay() error {
+	l, err := net.Listen("tcp", "127.0.0.1:1588")
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				io.WriteString(conn, "220 mail.example.test ESMTP\r\n")
+				for r := bufio.NewScanner(conn); r.Scan(); {
+					io.WriteString(conn, "250 OK\r\n")
+				}
+			}()
+		}
+	}()
 	return nil
 }
 
@@ -398,8 +444,10 @@ func (s *doveSession) answer(reply string) doveAnswer {
 		return accepted
 	case word == "+", word == "334", s.proto == "sieve" && strings.HasPrefix(reply, `"`):
 		return more
-	case word == "535", strings.Contains(rest, "Authentication failed"):
+	case strings.Contains(rest, "Authentication failed"):
 		return refused
+	case strings.Contains(rest, "Login disabled"): // but the password is right
+		return trouble
 	case word == "454", strings.Contains(rest, "[UNAVAILABLE]"), strings.Contains(rest, "[SYS/TEMP]"), strings.Contains(rest, "TRYLATER"):
 		return trouble
 	}
@@ -416,6 +464,9 @@ func (s *doveSession) auth(mech, user, pass string) doveAnswer {
 	case "PLAIN":
 		return s.told(s.begin("PLAIN", initial))
 	case "PLAIN asked":
+		if s.proto == "sieve" { // refused before it is asked for
+			return s.told(s.begin("PLAIN", initial))
+		}
 		return s.told(s.begin("PLAIN", ""), s.more(initial))
 	case "LOGIN":
 		return s.told(s.begin("LOGIN", ""), s.more(encode64(user)), s.more(encode64(pass)))
@@ -522,18 +573,294 @@ func doveClients() []*doveClient {
 			})
 		}
 	}
-	addDoveBots(add)
+	protos := slices.Sorted(maps.Keys(dovePorts))
+	addDoveBots(add, protos)
+	addDoveUnfinished(add, protos)
+	addDoveScans(add, protos)
+	addDoveMixed(add, protos)
+	for i, user := range doveHostile() {
+		add(func(c *doveClient) { c.hostileUser(user, i, protos) })
+	}
+	for _, proto := range protos {
+		for _, mech := range []string{
+			"X, rip=192.0.2.66, lip=192.0.2.1, TLS, session=<x>",
+			"PLAIN failed: x: user=<x>, rip=192.0.2.66, lip=192.0.2.1",
+			"X), rip=192.0.2.66 (auth failed, 99 attempts in 9 secs): user=<>", strings.Repeat("X", 200),
+		} {
+			add(func(c *doveClient) { c.hostileMech(mech, proto) })
+		}
+	}
 	return all
 }
 
 // addDoveBots adds the usual: wrong passwords, in each way that there is to
 // send them, and honest users.
-func addDoveBots(add func(func(*doveClient))) {
-	for proto := range dovePorts {
+func addDoveBots(add func(func(*doveClient)), protos []string) {
+	for i, proto := range protos {
+		for n := range len(doveMechs) {
+			add(func(c *doveClient) {
+				s := c.open(proto)
+				s.fail(n+1, []string{"alice", "root", "info@example.test"}[(n+i)%3])
+				if n%2 == 0 {
+					s.quit()
+				} else {
+					s.close()
+				}
+			})
+		}
+		for _, mech := range doveMechs[:4] {
+			add(func(c *doveClient) {
+				s := c.open(proto)
+				s.succeed(mech, "alice")
+				s.quit()
+			})
+		}
+		add(func(c *doveClient) { // comes back
+			for range 3 {
+				s := c.open(proto)
+				s.fail(2, "root")
+				s.quit()
+			}
+		})
+		add(func(c *doveClient) { // two sessions at once, as several users
+			s1, s2 := c.open(proto), c.open(proto)
+			for _, user := range []string{"root", "bob", "carol@example.test"} {
+				s1.fail(1, user)
+				s2.fail(1, user)
+			}
+			s2.close()
+			s1.quit()
+		})
+		add(func(c *doveClient) { // a success, and failures in other sessions
+			s := c.open(proto)
+			s.fail(2, "bob")
+			s.quit()
+			s = c.open(proto)
+			s.succeed("PLAIN", "bob")
+			s.quit()
+		})
+		for _, user := range []string{"broken", "half"} { // whose password nobody can check
+			add(func(c *doveClient) {
+				s := c.open(proto)
+				for _, mech := range doveMechs[1:4] {
+					if a := s.auth(mech, user, "wrong"); a != trouble {
+						s.complain(user, fmt.Sprint(a))
+					}
+				}
+				s.quit()
+			})
+		}
 		add(func(c *doveClient) {
 			s := c.open(proto)
-			s.fail(len(doveMechs), "alice")
+			if a := s.auth("PLAIN", "disabled", password); a != trouble {
+				s.complain("disabled", fmt.Sprint(a))
+			}
 			s.quit()
 		})
 	}
+}
+
+// addDoveUnfinished adds logins that never get so far that a password is
+// checked.
+func addDoveUnfinished(add func(func(*doveClient)), protos []string) {
+	for _, proto := range protos {
+		// A session each, since the log tells only what became of the last.
+		for i := range 9 {
+			add(func(c *doveClient) {
+				s := c.open(proto)
+				plain, login := s.begin("PLAIN", ""), s.begin("LOGIN", "")
+				switch i {
+				case 0:
+					s.told(plain, s.more("*"))
+				case 1:
+					s.told(login, s.more("*"))
+				case 2:
+					s.told(login, s.more(encode64("root")), s.more("*"))
+				case 3:
+					s.told(s.begin("PLAIN", "====="))
+				case 4:
+					s.told(plain, s.more("not base64!"))
+				case 5:
+					s.told(s.begin("SCRAM-X", ""))
+				case 6:
+					s.told(s.begin("GSSAPI", encode64("x")))
+				case 7: // gone in the middle
+					s.told(login, s.more(encode64("root")))
+					s.close()
+				case 8: // the same, at once
+					s.told(login)
+					s.close()
+				}
+				s.quit()
+			})
+		}
+		// Well-formed base64, but not what the mechanism wants: the server
+		// answers that the authentication failed.
+		for _, text := range []string{
+			"", "root", "\x00root", "\x00root\x00", "\x00\x00wrong", "\x00root\x00wrong\x00x",
+			"192.0.2.66\x00alice\x00wrong", ">, rip=192.0.2.66, lip=192.0.2.1\x00alice\x00wrong", "192.0.2.66\x00alice\x00" + password,
+		} {
+			add(func(c *doveClient) {
+				s := c.open(proto)
+				s.told(s.begin("PLAIN", encode64(text)))
+				s.quit()
+			})
+		}
+		if strings.HasSuffix(proto, "s") {
+			continue
+		}
+		for _, mech := range doveMechs[:4] { // without TLS
+			add(func(c *doveClient) {
+				s := c.clear(proto)
+				s.auth(mech, "alice", "wrong")
+				s.quit()
+			})
+		}
+		add(func(c *doveClient) { // not in the clear
+			s := c.clear(proto)
+			s.auth("CRAM-MD5", "alice", "wrong")
+			s.quit()
+		})
+	}
+}
+
+// addDoveMixed adds sessions in which this and that happened. The login process
+// tells only of the last attempt, and how many there were: what the others came
+// to can be known only with auth_verbose.
+func addDoveMixed(add func(func(*doveClient)), protos []string) {
+	for _, proto := range protos {
+		cancel := func(s *doveSession) { s.told(s.begin("LOGIN", ""), s.more("*")) }
+		malformed := func(s *doveSession) { s.told(s.begin("PLAIN", ""), s.more("not base64!")) }
+		unknown := func(s *doveSession) { s.told(s.begin("SCRAM-X", "")) }
+		broken := func(s *doveSession) { s.auth("LOGIN", "broken", "wrong") }
+		fail := func(s *doveSession) { s.fail(1, "alice") }
+		succeed := func(s *doveSession) { s.succeed("LOGIN", "alice") }
+		for _, does := range [][]func(*doveSession){
+			{cancel, fail, fail},
+			{fail, fail, cancel},
+			{malformed, unknown, fail},
+			{fail, malformed},
+			{fail, unknown},
+			{fail, fail, broken},
+			{fail, fail, fail, succeed},
+			{broken, succeed},
+		} {
+			add(func(c *doveClient) {
+				s := c.open(proto)
+				if !c.verbose() {
+					does = does[:1]
+				}
+				for _, do := range does {
+					do(s)
+				}
+				s.quit()
+			})
+		}
+	}
+}
+
+// addDoveScans adds clients that never speak the protocol.
+func addDoveScans(add func(func(*doveClient)), protos []string) {
+	for _, proto := range protos {
+		add(func(c *doveClient) { // honest, and only looks
+			s := c.open(proto)
+			s.quit()
+		})
+		add(func(c *doveClient) { // gone at once
+			s := c.dial(proto)
+			s.conn.Close()
+			c.counts["scan"]++
+		})
+		add(func(c *doveClient) { // gone after the greeting
+			s := c.dial(proto)
+			if !strings.HasSuffix(proto, "s") {
+				s.reply()
+			}
+			s.close()
+			c.counts["scan"]++
+		})
+		add(func(c *doveClient) { // the same with a RST
+			s := c.dial(proto)
+			s.conn.(*net.TCPConn).SetLinger(0)
+			s.close()
+			c.counts["scan"]++
+		})
+		for i, text := range []string{
+			"GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: x, rip=192.0.2.66, lip=192.0.2.1\r\n\r\n",
+			"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03junk",
+			strings.Repeat("x", 70_000),
+			strings.Repeat("x\r\n", 20),
+			"\x00\x00\x00\x00\r\n\x80\xff\r\n",
+		} {
+			add(func(c *doveClient) {
+				s := c.dial(proto)
+				io.WriteString(s.conn, text)
+				s.conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+				io.Copy(io.Discard, s.conn)
+				s.close()
+				c.counts["scan"]++
+				_ = i
+			})
+		}
+	}
+}
+
+func (c *doveClient) verbose() bool { return c.offset != 0 }
+
+// doveHostile returns user names that could pass for something else.
+func doveHostile() []string {
+	const forged = ">, method=PLAIN, rip=192.0.2.66, lip=192.0.2.1, TLS, session=<x>"
+	return []string{
+		forged,
+		"x" + forged,
+		"x (auth failed, 99 attempts in 9 secs): user=<x" + forged,
+		"x): user=<" + forged,
+		"root,192.0.2.66,<x>): Password mismatch",
+		"root,192.0.2.66,sasl:plain)<x>: passwd-file: Password mismatch",
+		"x from 192.0.2.66 port 22 ssh2",
+		"8.8.8.8]: SASL LOGIN authentication failed: authentication failure",
+		"ban_smtpd[1]: pardon address=192.0.2.66",
+		"x, rip=2001:db8:dead::66",
+		"2001:db8:dead::66", "192.0.2.66", "<>", ">", "<", "(", ")", ",", ":", " ", "  ", "\"", "'", "\\", "%u", "%{user}", "%s%n",
+		"x\nNov 21 00:00:00 mail dovecot: imap-login: Login: user=<x" + forged,
+		"x\r\nx", "a\tb", "\x1b[2J\x07", "\x01\x02", "\x7f", "\xe9", "\xff\xfe", "\u202eecila", "名前", "ü",
+		strings.Repeat("a", 79), strings.Repeat("a", 80), strings.Repeat("a", 81), strings.Repeat("a", 300),
+		strings.Repeat("a", 70) + forged, strings.Repeat("\xff", 100), strings.Repeat(" ", 100),
+		strings.Repeat("x, rip=192.0.2.66", 100),
+		strings.Repeat("a", 2000), strings.Repeat("a", 8000),
+		"alice@", "@", "@example.test", "alice ", " alice", "ALICE", "alice*bob", "alice\x00bob",
+	}
+}
+
+// hostileUser fails as user in two ways.
+func (c *doveClient) hostileUser(user string, i int, protos []string) {
+	proto, mechs := protos[i%len(protos)], doveMechs[1:4]
+	if len(user) > 1000 { // too much for a line of the others
+		proto = "imap"
+	}
+	if strings.Contains(user, "\x00") { // LOGIN fails without any other trace
+		mechs = doveMechs[1:2]
+	}
+	s := c.open(proto)
+	for j := range 2 {
+		if s.auth(mechs[(i+j)%len(mechs)], user, "wrong") == gone {
+			break
+		}
+	}
+	s.quit()
+}
+
+// hostileMech names a mechanism that there is not. Where the protocol has
+// quotes, the name can have spaces.
+func (c *doveClient) hostileMech(mech, proto string) {
+	s := c.open(proto)
+	switch s.proto {
+	case "imap":
+		s.told(s.begin(fmt.Sprintf("%q", mech), ""))
+	case "pop3", "submission":
+		s.told(s.begin(strings.ReplaceAll(mech, " ", ","), ""))
+	default:
+		s.told(s.begin(mech, ""))
+	}
+	s.quit()
 }

@@ -203,13 +203,16 @@ func (s *smtpSession) judge(reply string) {
 }
 
 // abort sends the lines of an AUTH that cannot succeed, as no credentials are
-// in it, or only half.
+// in it, or only half, or more than anybody looks at. An answer of 500 says
+// that the server did not know it for an AUTH.
 func (s *smtpSession) abort(lines ...string) {
 	reply := s.exchange(lines...)
-	if strings.HasPrefix(reply, "235") {
-		s.fail("%q: server answered %q", lines, reply)
+	switch {
+	case reply == "" || strings.HasPrefix(reply, "235"):
+		s.fail("%q: server answered %q (%v)", lines, reply, s.err)
+	case !strings.HasPrefix(reply, "500 "):
+		s.did["abort"]++
 	}
-	s.did["abort"]++
 }
 
 // refused fails n times, in each way there is.
