@@ -259,11 +259,11 @@ func quiet(m *machine) error {
 		open := map[string]bool{}
 		n := 0
 		for line := range strings.Lines(m.log()) {
-			n++
 			f := strings.Fields(line)
 			if len(f) < 6 || !strings.HasPrefix(f[4], "postfix") {
 				continue
 			}
+			n++
 			switch f[5] {
 			case "connect":
 				open[f[4]] = true
