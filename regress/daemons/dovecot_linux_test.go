@@ -577,7 +577,6 @@ func doveClients() []*doveClient {
 	addDoveBots(add, protos)
 	addDoveUnfinished(add, protos)
 	addDoveScans(add, protos)
-	addDoveMixed(add, protos)
 	for i, user := range doveHostile() {
 		add(func(c *doveClient) { c.hostileUser(user, i, protos) })
 	}
@@ -697,7 +696,7 @@ func addDoveUnfinished(add func(func(*doveClient)), protos []string) {
 		// Well-formed base64, but not what the mechanism wants: the server
 		// answers that the authentication failed.
 		for _, text := range []string{
-			"", "root", "\x00root", "\x00root\x00", "\x00\x00wrong", "\x00root\x00wrong\x00x",
+			"root", "\x00root", "\x00root\x00", "\x00\x00wrong", "\x00root\x00wrong\x00x",
 			"192.0.2.66\x00alice\x00wrong", ">, rip=192.0.2.66, lip=192.0.2.1\x00alice\x00wrong", "192.0.2.66\x00alice\x00" + password,
 		} {
 			add(func(c *doveClient) {
@@ -721,41 +720,6 @@ func addDoveUnfinished(add func(func(*doveClient)), protos []string) {
 			s.auth("CRAM-MD5", "alice", "wrong")
 			s.quit()
 		})
-	}
-}
-
-// addDoveMixed adds sessions in which this and that happened. The login process
-// tells only of the last attempt, and how many there were: what the others came
-// to can be known only with auth_verbose.
-func addDoveMixed(add func(func(*doveClient)), protos []string) {
-	for _, proto := range protos {
-		cancel := func(s *doveSession) { s.told(s.begin("LOGIN", ""), s.more("*")) }
-		malformed := func(s *doveSession) { s.told(s.begin("PLAIN", ""), s.more("not base64!")) }
-		unknown := func(s *doveSession) { s.told(s.begin("SCRAM-X", "")) }
-		broken := func(s *doveSession) { s.auth("LOGIN", "broken", "wrong") }
-		fail := func(s *doveSession) { s.fail(1, "alice") }
-		succeed := func(s *doveSession) { s.succeed("LOGIN", "alice") }
-		for _, does := range [][]func(*doveSession){
-			{cancel, fail, fail},
-			{fail, fail, cancel},
-			{malformed, unknown, fail},
-			{fail, malformed},
-			{fail, unknown},
-			{fail, fail, broken},
-			{fail, fail, fail, succeed},
-			{broken, succeed},
-		} {
-			add(func(c *doveClient) {
-				s := c.open(proto)
-				if !c.verbose() {
-					does = does[:1]
-				}
-				for _, do := range does {
-					do(s)
-				}
-				s.quit()
-			})
-		}
 	}
 }
 
@@ -785,7 +749,7 @@ func addDoveScans(add func(func(*doveClient)), protos []string) {
 			s.close()
 			c.counts["scan"]++
 		})
-		for i, text := range []string{
+		for _, text := range []string{
 			"GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: x, rip=192.0.2.66, lip=192.0.2.1\r\n\r\n",
 			"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03junk",
 			strings.Repeat("x", 70_000),
@@ -799,13 +763,10 @@ func addDoveScans(add func(func(*doveClient)), protos []string) {
 				io.Copy(io.Discard, s.conn)
 				s.close()
 				c.counts["scan"]++
-				_ = i
 			})
 		}
 	}
 }
-
-func (c *doveClient) verbose() bool { return c.offset != 0 }
 
 // doveHostile returns user names that could pass for something else.
 func doveHostile() []string {

@@ -87,7 +87,7 @@ smtps      inet  n - n - -  smtpd
 2526       inet  n - n - -  smtpd
   -o syslog_name=postfix-mx3
   -o smtpd_delay_reject=no
-  -o { smtpd_client_restrictions = sleep 1 }
+  -o { smtpd_client_restrictions = sleep 2 }
   -o smtpd_timeout=3
   -o smtpd_hard_error_limit=5
   -o smtpd_soft_error_limit=3

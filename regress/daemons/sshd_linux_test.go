@@ -341,11 +341,21 @@ func sshTries(port int) []func(s *sshConn, user, password string) (byte, error) 
 	return []func(*sshConn, string, string) (byte, error){(*sshConn).password, (*sshConn).interactive}
 }
 
+// sshLogged says whether an instance logs each refusal of a user. At INFO,
+// OpenSSH does not tell of the first three of a user who exists, unless it was
+// by password.
+func sshLogged(port, way int, user string) bool {
+	return port != sshPAM || way == 0 || !slices.Contains([]string{"alice", "bob", "root"}, user)
+}
+
 // addSSHHonest adds clients that log in, in the end.
 func addSSHHonest(add func(string, func(*sshClient))) {
 	for _, port := range sshInstances {
-		for _, try := range sshTries(port) {
+		for way, try := range sshTries(port) {
 			for i, leave := range sshGoodbyes {
+				if !sshLogged(port, way, "bob") {
+					continue
+				}
 				add("logs in", func(c *sshClient) {
 					s := c.open(port)
 					s.none("alice")
@@ -406,7 +416,7 @@ func addSSHHonest(add func(string, func(*sshClient))) {
 		s := c.open(sshPAM)
 		answer, err := s.password("twice", password)
 		c.want(sshAuthFailure, answer, err)
-		c.refused(2, func() (byte, error) { return s.interactive("twice", "wrong") })
+		c.refused(1, func() (byte, error) { return s.interactive("twice", "wrong") })
 		s.disconnect("bye")
 	})
 }
@@ -416,6 +426,9 @@ func addSSHGuessers(add func(string, func(*sshClient))) {
 	for _, port := range sshInstances {
 		for way, try := range sshTries(port) {
 			for _, user := range []string{"alice", "nobody2", "root", "denied", "shellless"} {
+				if !sshLogged(port, way, user) {
+					continue
+				}
 				for i, n := range []int{1, 2, 6} {
 					add("guesses", func(c *sshClient) {
 						s := c.open(port)
@@ -432,6 +445,9 @@ func addSSHGuessers(add func(string, func(*sshClient))) {
 				}
 			}
 			for _, user := range []string{"root", "denied", "shellless"} {
+				if !sshLogged(port, way, user) {
+					continue
+				}
 				add("knows the password, but must not", func(c *sshClient) {
 					s := c.open(port)
 					c.refused(2, func() (byte, error) { return try(s, user, password) })
@@ -441,7 +457,7 @@ func addSSHGuessers(add func(string, func(*sshClient))) {
 			add("comes back", func(c *sshClient) {
 				for i := range 7 {
 					s := c.open(port)
-					user := []string{"alice", "admin", "oracle"}[i%3]
+					user := []string{"operator", "admin", "oracle"}[i%3]
 					s.none(user)
 					c.refused(1+i%4, func() (byte, error) { return try(s, user, "wrong") })
 					sshGoodbyes[i%len(sshGoodbyes)](s)
@@ -467,7 +483,7 @@ func addSSHGuessers(add func(string, func(*sshClient))) {
 				c.refused(3, s.answer)
 				s.Close()
 			})
-			if port != sshNoPAM {
+			if port != sshNoPAM && sshLogged(port, 1, user) {
 				add("both ways", func(c *sshClient) {
 					s := c.open(port)
 					s.none(user)
@@ -495,7 +511,7 @@ func addSSHGuessers(add func(string, func(*sshClient))) {
 	}
 	for _, method := range []string{"password", "keyboard-interactive"} {
 		for _, user := range []string{"alice", "nobody2"} {
-			add("OpenSSH's client", func(c *sshClient) { c.openSSH(sshPAM, user, method, 3) })
+			add("OpenSSH's client", func(c *sshClient) { c.openSSH(sshVerbose, user, method, 3) })
 		}
 	}
 }
@@ -515,7 +531,8 @@ func (c *sshClient) openSSH(port int, user, method string, n int) {
 }
 
 // addSSHUnfinished adds clients that begin an authentication, and do not come
-// to the end of it.
+// to the end of it. sshd does not log how far they came. That they named a user
+// and were not let in is one failure, unless the session had one anyway.
 func addSSHUnfinished(add func(string, func(*sshClient))) {
 	for _, port := range sshInstances {
 		for _, user := range []string{"alice", "nobody2", "denied"} {
@@ -525,14 +542,14 @@ func addSSHUnfinished(add func(string, func(*sshClient))) {
 					answer, err := s.none(user)
 					c.want(sshAuthFailure, answer, err)
 					leave(s)
-					c.did("abort", 1)
+					c.did("auth", 1)
 				})
 				if port != sshNoPAM {
 					add("leaves at the question", func(c *sshClient) {
 						s := c.open(port)
 						c.asked(s, user)
 						leave(s)
-						c.did("abort", 1)
+						c.did("auth", 1)
 					})
 				}
 			}
@@ -544,7 +561,7 @@ func addSSHUnfinished(add func(string, func(*sshClient))) {
 					c.want(sshAuthFailure, answer, err)
 				}
 				s.Close()
-				c.did("abort", 1)
+				c.did("auth", 1)
 			})
 			add("knows no method, too often", func(c *sshClient) {
 				s := c.open(port)
@@ -553,7 +570,7 @@ func addSSHUnfinished(add func(string, func(*sshClient))) {
 					s.answer()
 				}
 				s.drain()
-				c.did("abort", 1)
+				c.did("auth", 1)
 			})
 			if port != sshVerbose || user != "alice" {
 				add("offers a key", func(c *sshClient) {
@@ -562,7 +579,7 @@ func addSSHUnfinished(add func(string, func(*sshClient))) {
 					answer, err := s.publicKey(user, false)
 					c.want(sshAuthFailure, answer, err)
 					s.Close()
-					c.did("abort", 1)
+					c.did("auth", 1)
 				})
 				add("offers keys", func(c *sshClient) {
 					s := c.open(port)
@@ -570,7 +587,7 @@ func addSSHUnfinished(add func(string, func(*sshClient))) {
 						s.publicKey(user, false)
 					}
 					s.drain()
-					c.did("abort", 1)
+					c.did("auth", 1)
 				})
 			}
 			add("changes its name", func(c *sshClient) {
@@ -580,14 +597,13 @@ func addSSHUnfinished(add func(string, func(*sshClient))) {
 					c.errorf("changed its name: %v", err)
 				}
 				s.Close()
-				c.did("abort", 1)
 			})
 			add("changes its name at once", func(c *sshClient) {
 				s := c.open(port)
 				s.none(user)
 				s.password("x 192.0.2.66 port 22: Too many authentication failures", "wrong")
 				s.Close()
-				c.did("abort", 1)
+				c.did("auth", 1)
 			})
 		}
 	}
@@ -596,14 +612,12 @@ func addSSHUnfinished(add func(string, func(*sshClient))) {
 	add("withdraws, then fails", func(c *sshClient) {
 		s := c.open(sshPAM)
 		c.asked(s, "nobody2")
-		c.did("abort", 1)
 		c.refused(2, func() (byte, error) { return s.password("nobody2", "wrong") })
 		s.Close()
 	})
 	add("withdraws, then fails", func(c *sshClient) {
 		s := c.open(sshVerbose)
 		c.asked(s, "alice")
-		c.did("abort", 1)
 		c.refused(1, func() (byte, error) { return s.interactive("alice", "wrong") })
 		s.Close()
 	})
@@ -734,7 +748,7 @@ func addSSHHostile(add func(string, func(*sshClient))) {
 				s.none(name)
 				leave(s)
 			}
-			c.did("abort", len(sshGoodbyes))
+			c.did("auth", len(sshGoodbyes))
 		})
 		add("hostile version, goodbye, method and service", func(c *sshClient) {
 			version := "SSH-2.0-x" + strings.Map(func(r rune) rune {
@@ -768,7 +782,7 @@ func addSSHHostile(add func(string, func(*sshClient))) {
 			s.none("alice")
 			s.password(name, "wrong")
 			s.Close()
-			c.did("abort", 1)
+			c.did("auth", 1)
 		})
 	}
 }
@@ -834,7 +848,7 @@ func addSSHShutOut(add func(string, func(*sshClient))) {
 		s := c.open(sshImpatient)
 		s.none("nobody2")
 		s.drain()
-		c.did("abort", 1)
+		c.did("auth", 1)
 	})
 
 	// Two connections at once are all that this instance bears, and that
@@ -867,19 +881,19 @@ func addSSHShutOut(add func(string, func(*sshClient))) {
 			s := c.open(sshPenalties)
 			c.refused(2, func() (byte, error) { return s.password(user, "wrong") })
 			s.disconnect("bye")
-			c.dropped(2)
+			c.dropped(2, "auth")
 		})
 	}
 	add("penalised after nothing", func(c *sshClient) {
 		c.open(sshPenalties).Close()
 		c.did("scan", 1)
-		c.dropped(2)
+		c.dropped(2, "scan")
 	})
 }
 
-// dropped connects until sshd drops connections, and then n times. It does not
-// get as far as the greeting.
-func (c *sshClient) dropped(n int) {
+// dropped connects n times while sshd drops connections for what was done
+// before. It does not get as far as the greeting.
+func (c *sshClient) dropped(n int, class string) {
 	time.Sleep(time.Second) // sshd has to learn of the end of the connection
 	for range n {
 		s := c.dial(sshPenalties, "")
@@ -887,7 +901,7 @@ func (c *sshClient) dropped(n int) {
 			c.errorf("got %q, want to be dropped", line)
 		}
 		s.Close()
-		c.did("scan", 1)
+		c.did(class, 1)
 	}
 }
 
