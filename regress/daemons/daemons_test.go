@@ -88,7 +88,12 @@ func build(t *testing.T) string {
 // end and no ban expires. There is no pf.
 func run(t *testing.T, program, at, log string, args ...string) string {
 	t.Helper()
-	args = append([]string{"-n", "-w", "0", "-i", os.DevNull, "-e", "5000w", "--at", at,
+	// The daemons' own host, as it is when it runs there.
+	ignored := filepath.Join(t.TempDir(), "ignored")
+	if err := os.WriteFile(ignored, []byte("192.0.2.1\n2001:db8:ffff::1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args = append([]string{"-n", "-w", "0", "-i", ignored, "-e", "5000w", "--at", at,
 		"--pfctl", "/nonexistent"}, append(args, log)...)
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "TZ=UTC")

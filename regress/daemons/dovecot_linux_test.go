@@ -84,6 +84,7 @@ const doveUsers = "alice:{PLAIN}" + password + "\nbob:{PLAIN}" + password + "\nc
 const doveServices = `
 listen = 192.0.2.1, 2001:db8:ffff::1
 base_dir = /run/%[1]s
+default_process_limit = 500
 auth_mechanisms = plain login cram-md5
 auth_username_chars =
 auth_verbose = %[2]s

@@ -833,11 +833,11 @@ var sshNames = []string{"client", "from.192.0.2.66.port.22", "192.0.2.66", "a_b"
 func addSSHShutOut(add func(string, func(*sshClient))) {
 	add("says nothing until the server has enough", func(c *sshClient) {
 		c.dial(sshImpatient, "").drain()
-		c.did("scan", 1)
+		c.timedOut()
 	})
 	add("stays at the key exchange", func(c *sshClient) {
 		c.open(sshImpatient).drain()
-		c.did("scan", 1)
+		c.timedOut()
 	})
 	add("fails, then stays", func(c *sshClient) {
 		s := c.open(sshImpatient)
@@ -889,6 +889,14 @@ func addSSHShutOut(add func(string, func(*sshClient))) {
 		c.did("scan", 1)
 		c.dropped(2, "scan")
 	})
+}
+
+// timedOut notes that sshd had enough. The child of older ones says so where
+// syslog_r(3) is, as on OpenBSD; in newer ones it is the parent that does.
+func (c *sshClient) timedOut() {
+	if sshdPenalises(c.m) {
+		c.did("scan", 1)
+	}
 }
 
 // dropped connects n times while sshd drops connections for what was done
