@@ -607,17 +607,19 @@ func addSSHUnfinished(add func(string, func(*sshClient))) {
 			})
 		}
 	}
-	// The question is withdrawn by another request. At INFO this is not
-	// logged of users that exist.
+	// The question is withdrawn by another request, which sshd takes for an
+	// answer. At INFO this is not logged of users that exist.
 	add("withdraws, then fails", func(c *sshClient) {
 		s := c.open(sshPAM)
 		c.asked(s, "nobody2")
+		c.did("auth", 1)
 		c.refused(2, func() (byte, error) { return s.password("nobody2", "wrong") })
 		s.Close()
 	})
 	add("withdraws, then fails", func(c *sshClient) {
 		s := c.open(sshVerbose)
 		c.asked(s, "alice")
+		c.did("auth", 1)
 		c.refused(1, func() (byte, error) { return s.interactive("alice", "wrong") })
 		s.Close()
 	})
