@@ -648,9 +648,8 @@ func addSSHStrangers(add func(string, func(*sshClient))) {
 				leave(s)
 				c.did("scan", 1)
 			})
-			// After a RST OpenSSH 10.0 can only say UNKNOWN port -1, and at
-			// INFO it has not said before who connected.
-			if i != 2 || port == sshVerbose {
+			// After a RST OpenSSH 10.0 can only say UNKNOWN port -1.
+			if i != 2 {
 				add("sends a banner", func(c *sshClient) {
 					s := c.dial(port, sshVersion+"\r\n")
 					s.r.ReadString('\n')
