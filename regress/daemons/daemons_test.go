@@ -21,7 +21,9 @@ package daemons_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -48,14 +50,14 @@ func TestRecorded(t *testing.T) {
 
 // check compares what ban_smtpd makes of a log with the truth about it:
 //
-//	BASE.log      the log with stamps such as Nov 21 00:16:35, in UTC
-//	BASE.iso.log  the same, with RFC 3339 stamps
-//	BASE.truth    ADDRESS CLASS N, of each client that did something of a class
+//	BASE.log.gz      the log with stamps such as Nov 21 00:16:35, in UTC
+//	BASE.iso.log.gz  the same, with RFC 3339 stamps
+//	BASE.truth       ADDRESS CLASS N, of each client that did something of a class
 func check(t *testing.T, base string) {
 	want := readTruth(t, base+".truth")
-	at := end(t, base+".iso.log")
+	at := end(t, base+".iso.log.gz")
 	program := build(t)
-	for _, log := range []string{base + ".log", base + ".iso.log"} {
+	for _, log := range []string{base + ".log.gz", base + ".iso.log.gz"} {
 		for _, class := range classes {
 			// One failure is over a limit of 0, so that nothing is forgiven.
 			out := run(t, program, at, log, "-c", class, "-T", "0", "--prefix6", "128", "-o", "logfmt")
@@ -109,7 +111,15 @@ func run(t *testing.T, program, at, log string, args ...string) string {
 // end returns the second after the last line of a log with RFC 3339 stamps.
 func end(t *testing.T, log string) string {
 	t.Helper()
-	text := bytes.TrimSuffix(read(t, log), []byte("\n"))
+	z, err := gzip.NewReader(bytes.NewReader(read(t, log)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.TrimSuffix(text, []byte("\n"))
 	stamp, _, _ := strings.Cut(string(text[bytes.LastIndexByte(text, '\n')+1:]), " ")
 	last, err := time.Parse(time.RFC3339Nano, stamp)
 	if err != nil {

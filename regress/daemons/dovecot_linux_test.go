@@ -753,7 +753,6 @@ func addDoveScans(add func(func(*doveClient)), protos []string) {
 		for _, text := range []string{
 			"GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: x, rip=192.0.2.66, lip=192.0.2.1\r\n\r\n",
 			"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03junk",
-			strings.Repeat("x", 70_000),
 			strings.Repeat("x\r\n", 20),
 			"\x00\x00\x00\x00\r\n\x80\xff\r\n",
 		} {

@@ -3,6 +3,7 @@ package daemons_test
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -295,7 +296,10 @@ func (m *machine) run(chosen []daemon) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(base+kind, text, 0o644); err != nil {
+		var b bytes.Buffer
+		z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
+		z.Write(text)
+		if err := errors.Join(z.Close(), os.WriteFile(base+kind+".gz", b.Bytes(), 0o644)); err != nil {
 			return err
 		}
 		fmt.Printf("%s: %d lines, %d bytes\n", filepath.Base(base+kind), bytes.Count(text, []byte("\n")), len(text))

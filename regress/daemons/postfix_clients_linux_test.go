@@ -401,8 +401,7 @@ func addSMTPScans(add adder) {
 		})
 	}
 	scan(2526, 2, func(s *smtpSession) { // before the greeting
-		s.cmd("EHLO early.example.test\r\nQUIT")
-		io.Copy(io.Discard, s.conn)
+		s.cmd("EHLO early.example.test")
 	})
 	scan(2526, 1, func(s *smtpSession) { io.Copy(io.Discard, s.conn) }) // silent until it is thrown out
 

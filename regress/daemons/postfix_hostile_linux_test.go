@@ -174,8 +174,8 @@ func addSMTPHostile(add adder) {
 		}
 		add(func(c *smtpClient) { // before the greeting
 			s := c.dial(2526)
-			io.WriteString(s.conn, text+"\r\nQUIT\r\n")
-			io.Copy(io.Discard, s.conn)
+			s.cmd(text)
+			s.reply()
 			s.close()
 			s.did["scan"]++
 		})
