@@ -1,7 +1,6 @@
 package daemons_test
 
 import (
-	"io"
 	"strings"
 	"time"
 )
