@@ -48,6 +48,39 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
+// OpenSMTPD, whose attack is in ../opensmtpd, among the others: their lines, of
+// one host, take turns.
+func TestMixed(t *testing.T) {
+	const base, other = "testdata/bookworm", "../opensmtpd/testdata/opensmtpd-7.6.0p1"
+	want := readTruth(t, base+".truth")["auth"]
+	for line := range strings.Lines(string(read(t, other+".truth"))) {
+		var addr string
+		var n int
+		if _, err := fmt.Sscanf(line, "%s %d\n", &addr, &n); err != nil || want[addr] != 0 {
+			t.Fatalf("%s.truth: %q: not ADDRESS N, or not for the first time: %v", other, line, err)
+		}
+		want[addr] = n
+	}
+	var mixed bytes.Buffer
+	lines := bytes.SplitAfter(unzip(t, base+".log.gz"), []byte("\n"))
+	for line := range bytes.Lines(read(t, other+".log")) {
+		for range 4 {
+			if len(lines) > 0 {
+				mixed.Write(lines[0])
+				lines = lines[1:]
+			}
+		}
+		mixed.Write(line)
+	}
+	mixed.Write(bytes.Join(lines, nil))
+	log := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(log, mixed.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := run(t, build(t), end(t, base+".iso.log.gz"), log, "-T", "0", "--prefix6", "128", "-o", "logfmt")
+	compare(t, "auth", failures(t, out), want)
+}
+
 // check compares what ban_smtpd makes of a log with the truth about it:
 //
 //	BASE.log.gz      the log with stamps such as Nov 21 00:16:35, in UTC
@@ -111,15 +144,7 @@ func run(t *testing.T, program, at, log string, args ...string) string {
 // end returns the second after the last line of a log with RFC 3339 stamps.
 func end(t *testing.T, log string) string {
 	t.Helper()
-	z, err := gzip.NewReader(bytes.NewReader(read(t, log)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text = bytes.TrimSuffix(text, []byte("\n"))
+	text := bytes.TrimSuffix(unzip(t, log), []byte("\n"))
 	stamp, _, _ := strings.Cut(string(text[bytes.LastIndexByte(text, '\n')+1:]), " ")
 	last, err := time.Parse(time.RFC3339Nano, stamp)
 	if err != nil {
@@ -186,6 +211,19 @@ func readTruth(t *testing.T, file string) map[string]map[string]int {
 func read(t *testing.T, file string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func unzip(t *testing.T, file string) []byte {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(read(t, file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -744,8 +744,9 @@ func addDoveScans(add func(func(*doveClient)), protos []string) {
 			s.close()
 			c.counts["scan"]++
 		})
-		add(func(c *doveClient) { // the same with a RST
+		add(func(c *doveClient) { // the same with a RST, but not before the server knows the address
 			s := c.dial(proto)
+			time.Sleep(time.Second)
 			s.conn.(*net.TCPConn).SetLinger(0)
 			s.close()
 			c.counts["scan"]++

@@ -93,14 +93,12 @@ func choose() []daemon {
 	return list
 }
 
-// TestAttack skips itself where something is missing. BAN_SMTPD_REAL=must
-// makes that a failure; BAN_SMTPD_SUITE is the Debian to take instead of
-// bookworm; BAN_SMTPD_UPDATE=1 keeps the log as test data. To work on one
-// daemon, BAN_SMTPD_DAEMONS=postfix attacks no other, and
-// BAN_SMTPD_UPDATE=/a/folder keeps the log there.
+// TestAttack attacks the daemons of Debian 12 and of Debian 13. It skips itself
+// where something is missing; BAN_SMTPD_REAL=must makes that a failure.
+// BAN_SMTPD_SUITE names the Debians to take instead. BAN_SMTPD_UPDATE=1 keeps the
+// logs as test data. To work on one daemon, BAN_SMTPD_DAEMONS=postfix attacks no
+// other, and BAN_SMTPD_UPDATE=/a/folder keeps the log there.
 func TestAttack(t *testing.T) {
-	suite := cmp.Or(os.Getenv("BAN_SMTPD_SUITE"), "bookworm")
-	root := cmp.Or(os.Getenv("ROOT"), "/var/tmp/ban_smtpd-daemons-"+suite)
 	if os.Getuid() != 0 {
 		skip(t, "SKIPPED: not root")
 	}
@@ -110,9 +108,6 @@ func TestAttack(t *testing.T) {
 	if _, err := exec.LookPath("ip"); err != nil {
 		skip(t, "SKIPPED: no ip, which is in iproute2")
 	}
-	if out, err := exec.Command("sh", "root.sh", suite, root).CombinedOutput(); err != nil {
-		skip(t, "SKIPPED: no "+root+": "+strings.TrimSpace(string(out)))
-	}
 	folder := os.Getenv("BAN_SMTPD_UPDATE")
 	if folder == "1" {
 		folder = "testdata"
@@ -120,7 +115,16 @@ func TestAttack(t *testing.T) {
 			t.Fatal("BAN_SMTPD_UPDATE=1 needs all daemons")
 		}
 	}
+	for _, suite := range strings.Split(cmp.Or(os.Getenv("BAN_SMTPD_SUITE"), "bookworm,trixie"), ",") {
+		t.Run(suite, func(t *testing.T) { attack(t, suite, folder) })
+	}
+}
 
+func attack(t *testing.T, suite, folder string) {
+	root := "/var/tmp/ban_smtpd-daemons-" + suite
+	if out, err := exec.Command("sh", "root.sh", suite, root).CombinedOutput(); err != nil {
+		skip(t, "SKIPPED: no "+root+": "+strings.TrimSpace(string(out)))
+	}
 	dir := t.TempDir()
 	out, err := inside(t, suite, root, dir)
 	if status := (*exec.ExitError)(nil); errors.As(err, &status) && status.ExitCode() == skipped {
