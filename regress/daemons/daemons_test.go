@@ -56,10 +56,10 @@ func TestMixed(t *testing.T) {
 	for line := range strings.Lines(string(read(t, other+".truth"))) {
 		var addr string
 		var n int
-		if _, err := fmt.Sscanf(line, "%s %d\n", &addr, &n); err != nil || want[addr] != 0 {
-			t.Fatalf("%s.truth: %q: not ADDRESS N, or not for the first time: %v", other, line, err)
+		if _, err := fmt.Sscanf(line, "%s %d\n", &addr, &n); err != nil {
+			t.Fatalf("%s.truth: %q: not ADDRESS N: %v", other, line, err)
 		}
-		want[addr] = n
+		want[addr] += n // some have been at both
 	}
 	var mixed bytes.Buffer
 	lines := bytes.SplitAfter(unzip(t, base+".log.gz"), []byte("\n"))
