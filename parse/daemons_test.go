@@ -102,6 +102,23 @@ func TestDovecot(t *testing.T) {
 		{"imap-login: Authenticate X)_(AUTH,FAILED, failed: Unsupported authentication mechanism.: user=<>, method=X, " + client, ""},
 		{"imap-login: Login: user=<bob>, method=PLAIN, rip=203.0.113.7, lip=192.0.2.1, mpid=7, TLS, session=<x>", "success auth 1 203.0.113.7 bob"},
 		{"imap-login: Logged in: user=<bob>, method=PLAIN, rip=203.0.113.7, lip=192.0.2.1, mpid=7, TLS, session=<x>", "success auth 1 203.0.113.7 bob"},
+		// fail2ban's samples, of 1.2 to 2.4.
+		{"imap-login: Disconnected (auth failed, 1 attempts): method=PLAIN, rip=203.0.113.7, lip=192.0.2.1, TLS: Disconnected", "failure auth 1 203.0.113.7"},
+		{"pop3-login: Aborted login (tried to use disabled plaintext auth): rip=203.0.113.7, lip=192.0.2.1", "failure abort 1 203.0.113.7"},
+		{"pop3-login: Disconnected: Inactivity (no auth attempts): rip=203.0.113.7, lip=192.0.2.1, TLS", "failure scan 1 203.0.113.7"},
+		{"pop3-login: Disconnected: rip=203.0.113.7, lip=192.0.2.1", ""},
+		{"submission-login: Client has quit the connection (auth failed, 2 attempts in 2 secs): user=<bob>, method=LOGIN, " + client, "failure auth 2 203.0.113.7 bob"},
+		{"submission-login: Remote closed connection (auth failed, 1 attempts in 2 secs): user=<bob>, method=PLAIN, " + client, "failure auth 1 203.0.113.7 bob"},
+		{"imap-login: Disconnected (proxy dest auth failed): user=<bob>, method=PLAIN, " + client, ""},
+		{"pop3-login: proxy: Logging in to 192.0.2.9:110 timed out (state=0, duration=180s) (internal failure, 4 successful auths): user=<bob>, method=PLAIN, " + client, ""},
+		{"pop3-login: proxy: Logging in to 192.0.2.9:110 timed out (state=0, duration=180s) (auth failed, 1 attempts): user=<bob>, method=PLAIN, " + client, ""},
+		// CrowdSec's, of docker-mailserver.
+		{"pop3-login: Info: Disconnected: Connection closed (auth failed, 2 attempts in 30 secs): user=<bob>, method=PLAIN, " + client, "failure auth 2 203.0.113.7 bob"},
+		// The history of client-common.c.
+		{"imap-login: Disconnected (user disabled): user=<bob>, method=PLAIN, " + client, "failure auth 1 203.0.113.7 bob"},
+		{"imap-login: Login aborted: Connection closed (user disabled, 2 attempts in 4 secs) (user_disabled): user=<bob>, method=PLAIN, " + client, "failure auth 2 203.0.113.7 bob"},
+		{"imap-login: Login aborted: Connection closed (auth failed, 1/3 successful auths in 4 secs) (auth_failed): user=<bob>, method=PLAIN, " + client, "failure auth 2 203.0.113.7 bob"},
+		{"imap-login: Disconnected (disconnected while authenticating, waited 3 secs): user=<>, method=PLAIN, " + client, "failure abort 1 203.0.113.7"},
 		{"imap-login: Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10): user=<bob>, method=PLAIN, " + client, ""},
 		{"imap(bob)<1><x>: Disconnected: Logged out in=1 out=2", ""},
 		{"auth: passwd-file(bob,203.0.113.7,<vXh9d8RgxbzGEwFR>): Password mismatch", ""},
@@ -113,6 +130,7 @@ func TestDovecot(t *testing.T) {
 			one(t, tag, tt.msg, tt.want)
 		}
 	}
+	one(t, "imap-login", "Info: Disconnected: Inactivity (auth failed, 2 attempts in 9 secs): user=<bob>, method=PLAIN, "+client, "failure auth 2 203.0.113.7 bob")
 }
 
 func TestSaslauthd(t *testing.T) {

@@ -9,10 +9,12 @@ import "bytes"
 //	imap-login: Login aborted: Logged out (auth failed, 3 attempts in 9 secs) (auth_failed): user=<USER>, …
 //	imap-login: Login: user=<USER>, method=PLAIN, rip=ADDR, lip=ADDR, mpid=N, TLS, session=<ID>
 //
-// The second form is that of 2.4, where the last begins with "Logged in". USER
-// and the method are the client's; USER may have anything in it. So why the
-// session ended is read from the left, up to the first user=<, and the address
-// from the right. The reason is that of the last attempt, and so the number is
+// The second form is that of 2.4, where the last begins with "Logged in", and
+// submission-login of 2.3 begins with the reason: "Remote closed connection (…".
+// 1.2 and 2.0 leave out a user=<> that is empty. With log_path, imap-login is
+// the tag and "Info: " follows. USER and the method are the client's; USER may
+// have anything in it. So why the session ended is read from the left, up to the
+// first user=<, and the address from the right. The reason is that of the last attempt, and so the number is
 // of that class too: what the attempts before it came to is not logged, nor are
 // failures before a success.
 //
@@ -20,16 +22,25 @@ import "bytes"
 // its failures is one of a login process, or of a Postfix, and with several
 // passdbs there are several lines for one.
 func dovecot(msg []byte, e *Event) bool {
-	process, text, ok := bytes.Cut(msg, []byte("-login: "))
-	if !ok || !isAlnum(process) {
-		return false
+	text, file := bytes.CutPrefix(msg, []byte("Info: "))
+	if !file {
+		var process []byte
+		var ok bool
+		if process, text, ok = bytes.Cut(msg, []byte("-login: ")); !ok || !isAlnum(process) {
+			return false
+		}
+		text = bytes.TrimPrefix(text, []byte("Info: ")) // a container's standard error
 	}
-	reason, rest, ok := bytes.Cut(text, []byte(": user=<"))
-	if !ok {
-		return false
+	reason, rest, named := bytes.Cut(text, []byte(": user=<"))
+	method := false
+	if !named {
+		if reason, rest, method = bytes.Cut(text, []byte(": method=")); !method {
+			reason, _, _ = bytes.Cut(text, []byte(": rip="))
+			rest = text[len(reason):]
+		}
 	}
 	e.Session = 0
-	left, right, ok := lastField(rest, ", rip=")
+	left, right, ok := lastField(rest, " rip=")
 	if !ok {
 		return false
 	}
@@ -44,46 +55,52 @@ func dovecot(msg []byte, e *Event) bool {
 	if e.Addr, ok = address(rip); !ok {
 		return false
 	}
-	user, _, method := lastField(left, ">, method=")
-	e.User = bytes.TrimSuffix(user, []byte(">"))
-	if !method {
-		e.User = bytes.TrimSuffix(left, []byte(">"))
+	if named {
+		left = bytes.TrimSuffix(left, []byte(","))
+		if e.User, _, method = lastField(left, ">, method="); !method {
+			e.User = bytes.TrimSuffix(left, []byte(">"))
+		}
+		if len(e.User) == 0 {
+			e.User = nil // none was given
+		}
 	}
-
-	if len(e.User) == 0 {
-		e.User = nil // none was given
-	}
-
 	if s := string(reason); s == "Login" || s == "Logged in" {
 		e.Kind = Success
 		return true
 	}
-	for _, begins := range []string{"Disconnected", "Aborted login", "Login aborted"} {
+	for _, begins := range []string{"proxy", "Error: ", "Warning: ", "Debug: "} { // not the client's doing
 		if bytes.HasPrefix(reason, []byte(begins)) {
-			return dovecotReason(reason, method, e)
+			return false
 		}
 	}
-	return false
+	return dovecotReason(reason, method, e)
 }
 
-// dovecotReasons are what a login process says in brackets. What is of no class
-// is not here: its own trouble, and that of the auth process.
+// dovecotReasons are what a login process says in brackets, in
+// client_get_extra_disconnect_reason(). What is of no class is not here: its own
+// trouble, and that of the auth process; and a proxy's, as until 2.3 the other
+// side's temporary failure is (proxy dest auth failed) too.
 var dovecotReasons = []struct {
 	begins string
 	class  Class
 }{
-	{"(auth failed, ", Auth},
-	{"(authorization failed, ", Auth},
-	{"(user disabled, ", Auth},
-	{"(password expired, ", Auth},
+	{"(auth failed", Auth},
+	{"(authorization failed", Auth},
+	{"(user disabled", Auth},
+	{"(password expired", Auth},
 	{"(client didn't finish SASL auth", Abort},
 	{"(auth aborted by client", Abort},
 	{"(aborted authentication", Abort},
+	{"(disconnected while authenticating", Abort}, // until 2.3
 	{"(tried to use unsupported auth mechanism", Abort},
 	{"(tried to use disallowed ", Abort}, // plaintext auth, cleartext auth
+	{"(tried to use disabled ", Abort},   // 1.2 and 2.0
 	{"(sent invalid base64 in response", Abort},
+	{"(anonymous logins disabled", Abort},
+	{"(credentials contain control characters", Abort},
 	{"(no auth attempts", Scan},
 	{"(disconnected before auth was ready", Scan},
+	{"(disconnected before greeting", Scan}, // 2.1
 	{"(disconnected during TLS handshake", Scan},
 }
 
@@ -100,8 +117,15 @@ func dovecotReason(reason []byte, method bool, e *Event) bool {
 		if r.class == Auth && !method { // refused for want of TLS, and not looked at
 			e.Class = Abort
 		}
-		if n, after := number(bytes.TrimPrefix(after, []byte(", "))); n > 0 && bytes.HasPrefix(after, []byte(" attempts")) {
+		// ", 3 attempts in 9 secs", and in 2.4 ", 1/3 successful auths in 9 secs".
+		_, after, _ = bytes.Cut(after, []byte(", "))
+		n, after := number(after)
+		switch {
+		case n > 0 && bytes.HasPrefix(after, []byte(" attempts")):
 			e.Each = uint32(n)
+		case n > 0 && bytes.HasPrefix(after, []byte("/")):
+			all, _ := number(after[1:])
+			e.Each = uint32(max(1, all-n))
 		}
 		return true
 	}

@@ -79,7 +79,7 @@ type format struct {
 var formats = [...]format{
 	{opensmtpd, []string{"smtpd"}},
 	{postfix, []string{"/smtpd"}},
-	{dovecot, []string{"dovecot"}},
+	{dovecot, []string{"dovecot", "imap-login", "pop3-login", "submission-login", "managesieve-login"}},
 	{saslauthd, []string{"saslauthd"}},
 	{sshd, []string{"sshd", "sshd-session", "sshd-auth"}}, // the second since 9.8, the third since 10.0
 	{own, []string{"ban_smtpd"}},
