@@ -33,6 +33,12 @@ func TestPostfix(t *testing.T) {
 		{"warning: " + client + ": SASL LOGIN authentication failed: authentication failure, sasl_username=bob", "failure auth 1 203.0.113.7 bob"},
 		{"warning: mail.example.org[2001:db8::1]: SASL PLAIN authentication failed: (reason unavailable), sasl_username=bob", "failure auth 1 2001:db8::1 bob"},
 		{"warning: " + client + ": SASL LOGIN authentication failed: UGFzc3dvcmQ6", "failure auth 1 203.0.113.7"},
+		{"warning: " + client + ": SASL LOGIN authentication failed: VXNlcm5hbWU6", "failure abort 1 203.0.113.7"}, // a postfix of 2.x to 3.8
+		{"warning: " + client + ": SASL PLAIN authentication failed: VXNlcm5hbWU6", "failure auth 1 203.0.113.7"},  // left from the attempt before
+		{"warning: " + client + ": SASL CRAM-MD5 authentication failed: PDc3OTEwNTkyNTEyMzA2NDIuMTIyODI1MzA2MUBoZWw+", "failure auth 1 203.0.113.7"},
+		{"warning: " + client + ": SASL LOGIN authentication failed: Authentication request timed out, sasl_username=(unavailable)", "failure abort 1 203.0.113.7"},
+		{"warning: " + client + ": SASL LOGIN authentication failed: Authentication backend error", "failure nothing 1 203.0.113.7"},
+		{"warning: " + client + ": SASL LOGIN authentication failed", "failure auth 1 203.0.113.7"}, // 2.2
 		{"warning: " + client + ": SASL LOGIN authentication failed:", "failure auth 1 203.0.113.7"},
 		{"warning: " + client + ":40001: SASL LOGIN authentication failed: authentication failure, sasl_username=bob", "failure auth 1 203.0.113.7 bob"},
 		{"warning: " + client + ": SASL x]:[8.8.8.8]: authentication failed: authentication failure, sasl_username=bob", "failure auth 1 203.0.113.7 bob"},

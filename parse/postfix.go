@@ -86,14 +86,22 @@ func postfixWarning(text []byte, e *Event) bool {
 	if !ok {
 		return false
 	}
-	_, rest, _ = bytes.Cut(rest, []byte(" ")) // MECH
+	mech, rest, _ := bytes.Cut(rest, []byte(" "))
 	e.Kind = Failure
-	if reason, ok := bytes.CutPrefix(rest, []byte("authentication failed:")); ok {
+	reason, ok := bytes.CutPrefix(rest, []byte("authentication failed"))
+	if ok && (len(reason) == 0 || reason[0] == ':') { // no reason until 2.2
+		reason = bytes.TrimPrefix(reason, []byte(":"))
 		reason, user, named := bytes.Cut(reason, []byte(", sasl_username="))
-		e.Class, e.User = postfixReason(bytes.TrimSpace(reason)), user
+		reason = bytes.TrimSpace(reason)
+		e.Class, e.User = postfixReason(reason), user
+		// Where Dovecot gives no reason, Postfix up to 3.8 shows what it asked
+		// last: here "Username:", so that there was no password yet.
+		if string(reason) == "VXNlcm5hbWU6" && bytes.EqualFold(mech, []byte("LOGIN")) {
+			e.Class = Abort
+		}
 		if named && string(user) == "(unavailable)" {
 			e.User = nil
-			if string(reason) == " (reason unavailable)" { // Dovecot was given neither
+			if string(reason) == "(reason unavailable)" { // Dovecot was given neither
 				e.Class = Abort
 			}
 		}
@@ -124,6 +132,7 @@ var postfixReasons = []struct {
 	{"temporary ", nothing},
 	{"Temporary ", nothing},
 	{"Internal ", nothing},
+	{"Authentication backend error", nothing},
 
 	{"bad protocol / cancel", Abort},
 	{"no mechanism available", Abort},
@@ -137,6 +146,13 @@ var postfixReasons = []struct {
 	{"Invalid base64 data", Abort},
 	{"Invalid authentication mechanism", Abort},
 	{"malformed ", Abort},
+
+	// Dovecot's, in src/auth/auth-request-handler.c.
+	{"Unsupported authentication mechanism", Abort},
+	{"Authentication request timed out", Abort},
+	{"Unexpected continuation", Abort},
+	{"Client didn't present valid SSL certificate", Abort},
+	{"SSL certificate didn't contain username", Abort},
 }
 
 func postfixReason(reason []byte) Class {
