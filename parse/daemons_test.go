@@ -153,7 +153,7 @@ func TestSSHD(t *testing.T) {
 		{"Failed password for invalid user bob from 2001:db8::1 port 40001 ssh2", "failure auth 1 2001:db8::1 bob"},
 		{"Failed password for invalid user  from " + client + " ssh2", "failure auth 1 203.0.113.7"},
 		{"Failed password for invalid user x from 8.8.8.8 port 22 ssh2 from " + client + " ssh2", "failure auth 1 203.0.113.7 x from 8.8.8.8 port 22 ssh2"},
-		{"Failed keyboard-interactive/pam for bob from " + client + " ssh2", "failure auth 1 203.0.113.7 bob"},
+		{"Failed keyboard-interactive/pam for bob from " + client + " ssh2", "echo auth 1 203.0.113.7 bob"},
 		{"Failed none for invalid user bob from " + client + " ssh2", "failure auth 1 203.0.113.7 bob"},
 		{"Failed publickey for bob from " + client + " ssh2: RSA SHA256:abc", "failure auth 1 203.0.113.7 bob"},
 		{"Failed publickey for bob from " + client + " ssh2: ED25519-CERT SHA256:abc ID x from 8.8.8.8 port 22 ssh2 (serial 0) CA ED25519 SHA256:abc", "failure auth 1 203.0.113.7 bob"},
@@ -186,7 +186,24 @@ func TestSSHD(t *testing.T) {
 		{"Received disconnect from " + client + ":11: Failed password for x from 8.8.8.8 port 22 ssh2 [preauth]", ""},
 		{"pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.7  user=root", ""},
 		{"PAM 5 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.7  user=root", ""},
-		{"error: PAM: Authentication failure for root from 203.0.113.7", ""},
+		{"error: PAM: Authentication failure for root from 203.0.113.7", "foretold auth 1 203.0.113.7 root"},
+		{"error: PAM: authentication error for illegal user x from 8.8.8.8 via 192.0.2.1 from 203.0.113.7 via 192.0.2.1", "foretold auth 1 203.0.113.7 x from 8.8.8.8 via 192.0.2.1"}, // FreeBSD
+		{"error: PAM: User not known to the underlying authentication module for illegal user bob from 2001:db8::1", "foretold auth 1 2001:db8::1 bob"},
+		{"error: PAM: Authentication failure for root from host.example.com", ""},
+		{"error: PAM: Module is unknown for root from 203.0.113.7", ""},
+		// Logs of OpenSSH 5.3 to 7.2, and of protocol 1.
+		{"Invalid user bob from 203.0.113.7", "atleast auth 1 203.0.113.7 bob"},
+		{"Invalid user x from 8.8.8.8 from 203.0.113.7", "atleast auth 1 203.0.113.7 x from 8.8.8.8"},
+		{"Invalid user x from 8.8.8.8 port 22 from 203.0.113.7", "atleast auth 1 203.0.113.7 x from 8.8.8.8 port 22"},
+		{"Failed password for bob from " + client + " ssh1", "failure auth 1 203.0.113.7 bob"},
+		{"Failed password for invalid user bob from " + client + " ssh1", "failure auth 1 203.0.113.7 bob"},
+		{"Failed password for bob from " + client + " ssh1: ruser x from 8.8.8.8", "failure auth 1 203.0.113.7 bob"},
+		{"Did not receive identification string from 203.0.113.7", "disconnect scan 1 203.0.113.7"},
+		{"fatal: Unable to negotiate with 2001:db8::1: no matching key exchange method found. Their offer: x [preauth]", "disconnect scan 1 2001:db8::1"},
+		{"Connection closed by 203.0.113.7 [preauth]", ""},
+		{"Connection from " + client, ""}, // LogLevel VERBOSE
+		{"Connection from " + client + " on 192.0.2.1 port 22", ""},
+		{"Partial publickey for bob from " + client + " ssh2: RSA SHA256:abc", ""},
 	} {
 		for _, tag := range []string{"sshd[7]", "sshd-session[7]", "sshd-auth[7]"} {
 			one(t, tag, tt.msg, tt.want)

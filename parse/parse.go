@@ -25,6 +25,8 @@ const (
 	Connect    Kind = iota + 1 // a session began, from Addr
 	Failure                    // of Class, Each times
 	AtLeast                    // the session has had Each failures by now, of which those not told before are of Class
+	Foretold                   // a Failure that an Echo may follow
+	Echo                       // a Failure, unless it was Foretold just before
 	Hint                       // the session is of Class, unless what else is in it says otherwise
 	Success                    // User logged in
 	Disconnect                 // the session ended

@@ -21,7 +21,7 @@ func parseText(text string) *Chunk {
 }
 
 func (e Event) String() string {
-	kind := [...]string{"none", "connect", "failure", "atleast", "hint", "success", "disconnect", "release", "anonymous", "repeat"}[e.Kind]
+	kind := [...]string{"none", "connect", "failure", "atleast", "foretold", "echo", "hint", "success", "disconnect", "release", "anonymous", "repeat"}[e.Kind]
 	addr := ""
 	if e.Addr.IsValid() {
 		addr = e.Addr.String()

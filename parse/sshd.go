@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"hash/fnv"
+	"net/netip"
 )
 
 // sshd reads sshd(8), which is sshd-session and sshd-auth in newer versions:
@@ -15,7 +16,8 @@ import (
 //	Connection closed by authenticating user USER ADDR port N [preauth]
 //	drop connection #N from [ADDR]:N on [ADDR]:22 penalty: failed authentication
 //
-// also "Connection reset by", "Disconnected from" and "Disconnecting". An invalid USER may be
+// also "Connection reset by", "Disconnected from" and "Disconnecting". Until 7.5
+// ssh2 may be ssh1, and until 7.2 some lines have no port. An invalid USER may be
 // anything but control bytes, so the address is read from the right end. One
 // that exists has no blank, so it is read from the left: the end of KEY is a
 // certificate's name, which is its owner's choice, and cut when it is long.
@@ -34,11 +36,17 @@ func sshd(msg []byte, e *Event) bool {
 	case "Invalid":
 		e.Kind = AtLeast
 		return sshdUserFrom(rest, "user ", "", e)
+	case "PAM:":
+		return sshdPAM(rest, e)
 	case "maximum":
 		e.Kind = AtLeast
 		return sshdUserFrom(rest, "authentication attempts exceeded for ", " ssh2 [preauth]", e)
-	case "Connection", "Disconnected":
-		return sshdClosed(rest, e)
+	case "Connection": // closed by, reset by; but not "from", with LogLevel VERBOSE
+		how, client, _ := bytes.Cut(rest, []byte(" by "))
+		return (string(how) == "closed" || string(how) == "reset") && sshdClosed(client, e)
+	case "Disconnected":
+		client, ok := bytes.CutPrefix(rest, []byte("from "))
+		return ok && sshdClosed(client, e)
 	case "Disconnecting":
 		return sshdDisconnecting(rest, e)
 	case "drop":
@@ -57,12 +65,15 @@ func sshdFailed(text []byte, e *Event) bool {
 		return false
 	}
 	e.Kind = Failure
+	if bytes.HasPrefix(method, []byte("keyboard-interactive")) {
+		e.Kind = Echo // of what PAM says
+	}
 	user, invalid := bytes.CutPrefix(rest, []byte("invalid user "))
 	if !invalid {
 		return sshdKnownFrom(rest, e)
 	}
 	if s := string(method); s != "publickey" && s != "hostbased" {
-		return sshdUserFrom(user, "", " ssh2", e)
+		return sshdUserFrom(user, "", " ssh2", e) || sshdUserFrom(user, "", " ssh1", e)
 	}
 	// USER and KEY are both the client's. Where that leaves a doubt, the line is
 	// of whoever the session is of: "Invalid user" came before.
@@ -71,6 +82,37 @@ func sshdFailed(text []byte, e *Event) bool {
 		return i >= 0
 	}
 	return sshdUserFrom(user[:i], "", "", e)
+}
+
+// sshdPAM reads what sshd says of a keyboard-interactive login that PAM refused
+// (auth-pam.c, sshpam_query()), with " via ADDR" in FreeBSD:
+//
+//	REASON for [illegal user ]USER from ADDR
+//
+// ADDR is a name with UseDNS, and then the line is of no use. sshd's own "Failed"
+// follows for users that do not exist, and for others from the third attempt on.
+func sshdPAM(text []byte, e *Event) bool {
+	for _, reason := range []string{
+		"authentication failure for ", // Linux-PAM
+		"user not known to the underlying authentication module for ",
+		"have exhausted maximum number of retries for service for ",
+		"authentication error for ", // OpenPAM
+		"unknown user for ",
+		"maximum number of tries exceeded for ",
+	} {
+		if len(text) < len(reason) || !bytes.EqualFold(text[:len(reason)], []byte(reason)) {
+			continue
+		}
+		user, client, ok := lastField(text[len(reason):], " from ")
+		if !ok {
+			return false
+		}
+		client, _, _ = bytes.Cut(client, []byte(" via "))
+		e.Kind, e.User = Foretold, bytes.TrimPrefix(user, []byte("illegal user "))
+		e.Addr, ok = address(client)
+		return ok
+	}
+	return false
 }
 
 // sshdUserFrom reads BEGINS[invalid user ]USER from ADDR port N ENDS.
@@ -87,7 +129,7 @@ func sshdUserFrom(text []byte, begins, ends string, e *Event) bool {
 		return false
 	}
 	e.User = bytes.TrimPrefix(user, []byte("invalid user "))
-	e.Addr, ok = clientPort(client)
+	e.Addr, ok = sshdClient(client)
 	return ok
 }
 
@@ -118,8 +160,8 @@ func sshdKnownFrom(text []byte, e *Event) bool {
 	if !ok {
 		return false
 	}
-	client, _, ok := bytes.Cut(rest, []byte(" ssh2"))
-	if !ok {
+	client, version, ok := bytes.Cut(rest, []byte(" ssh"))
+	if !ok || !bytes.HasPrefix(version, []byte("2")) && !bytes.HasPrefix(version, []byte("1")) {
 		return false
 	}
 	e.User = user
@@ -127,16 +169,19 @@ func sshdKnownFrom(text []byte, e *Event) bool {
 	return ok
 }
 
-// sshdClosed reads how a connection ended before anybody was logged in.
+// sshdClient reads ADDR port N, or ADDR as until 7.2.
+func sshdClient(text []byte) (netip.Addr, bool) {
+	if addr, ok := clientPort(text); ok {
+		return addr, true
+	}
+	return address(text)
+}
+
+// sshdClosed reads how a connection ended before anybody was logged in. Until
+// 7.2 there is no port, and it is not known whether somebody was logged in.
 func sshdClosed(text []byte, e *Event) bool {
-	_, text, ok := bytes.Cut(text, []byte(" "))
-	if !ok {
-		return false
-	}
-	if bytes.HasPrefix(text, []byte("by ")) {
-		text = text[len("by "):]
-	}
 	text, preauth := bytes.CutSuffix(text, []byte(" [preauth]"))
+	var ok bool
 	if e.Addr, ok = clientPort(text); ok { // nobody was named
 		e.Kind, e.Class = Disconnect, Scan
 		if !preauth { // nor, perhaps, by the process that let somebody in
@@ -218,7 +263,7 @@ func sshdScan(msg []byte, e *Event) bool {
 	} {
 		if client, ok := bytes.CutPrefix(msg, []byte(begins)); ok && !bytes.HasPrefix(client, []byte("connection ")) {
 			client, _, _ = bytes.Cut(client, []byte(": "))
-			e.Addr, ok = clientPort(client)
+			e.Addr, ok = sshdClient(client)
 			return ok
 		}
 	}
@@ -239,7 +284,7 @@ func sshdScan(msg []byte, e *Event) bool {
 		if bytes.HasPrefix(msg, []byte(begins)) {
 			_, client, ok := lastField(msg, " from ")
 			if ok {
-				e.Addr, ok = clientPort(client)
+				e.Addr, ok = sshdClient(client)
 			}
 			return ok
 		}

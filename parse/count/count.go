@@ -155,7 +155,11 @@ func (c *Counter) session(e *parse.Event, when int64) {
 	k, s, known := c.sessions.of(e)
 	n := int(e.Each) * e.Count
 	switch e.Kind {
-	case parse.Failure:
+	case parse.Failure, parse.Foretold, parse.Echo:
+		if e.Kind == parse.Echo && s.echo {
+			n = max(0, n-1)
+		}
+		s.echo = e.Kind == parse.Foretold
 		// What was counted before its line came is not counted again.
 		early := min(int(s.owed), n)
 		s.owed -= uint32(early)

@@ -191,3 +191,28 @@ func TestSessions(t *testing.T) {
 		t.Errorf("got %+v, want one failure of %v", cl, addr)
 	}
 }
+
+// A login by keyboard-interactive has one line or two: one of PAM, and sshd's own.
+func TestForetold(t *testing.T) {
+	const told, echo, failed, least = parse.Foretold, parse.Echo, parse.Failure, parse.AtLeast
+	for _, tt := range []struct {
+		kinds []parse.Kind
+		want  int
+	}{
+		{[]parse.Kind{told, echo, told, echo}, 2},
+		{[]parse.Kind{told, told, told, echo, least}, 3},
+		{[]parse.Kind{told, told, failed}, 3}, // by password
+		{[]parse.Kind{least, told, echo, told, echo, least}, 2},
+		{[]parse.Kind{told, echo, echo}, 2}, // PAM's line has a name, not an address
+		{[]parse.Kind{least, failed, told, echo}, 2},
+		{[]parse.Kind{least, echo, echo, least}, 2},
+	} {
+		c := New(rules())
+		for _, kind := range tt.kinds {
+			c.Add(&parse.Event{Kind: kind, Time: now.Unix(), Session: 1, Addr: netip.MustParseAddr("203.0.113.7"), Count: 1, Each: 1})
+		}
+		if got := c.Totals.Failures; got != tt.want {
+			t.Errorf("%v: got %d failures, want %d", tt.kinds, got, tt.want)
+		}
+	}
+}

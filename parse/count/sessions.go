@@ -38,6 +38,7 @@ type session struct {
 	hint  int64      // when it was hinted that it is of a class
 	told  uint32     // failures that were counted, or need not be
 	owed  uint32     // of these, counted before there was a line of their own
+	echo  bool       // the last failure was foretold, so an echo is of the same
 	abort bool       // it is hinted that it is of that class
 	scan  bool
 	spoke bool // a login was tried, so it is no scan
