@@ -154,6 +154,7 @@ func TestStamp(t *testing.T) {
 		{"the hour after", "2026-11-21T12:00:00Z", berlin, "Oct 25 03:00:00", "2026-10-25T02:00:00Z"},
 		{"this year", "2026-11-21T12:00:00Z", time.UTC, "Nov 21 11:59:59", "2026-11-21T11:59:59Z"},
 		{"space before the day", "2026-11-21T12:00:00Z", time.UTC, "Nov  1 00:00:00", "2026-11-01T00:00:00Z"},
+		{"one space before the day", "2026-11-21T12:00:00Z", time.UTC, "Nov 1 00:00:00", "2026-11-01T00:00:00Z"},
 		{"a clock ahead", "2026-11-21T12:00:00Z", time.UTC, "Dec 21 12:00:00", "2026-12-21T12:00:00Z"},
 		{"too far ahead is last year", "2026-11-21T12:00:00Z", time.UTC, "Dec 21 12:01:00", "2025-12-21T12:01:00Z"},
 		{"eleven months", "2026-11-21T12:00:00Z", time.UTC, "Dec 22 12:00:00", "2025-12-22T12:00:00Z"},

@@ -1,6 +1,9 @@
 package parse
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // stamps reads the time at the beginning of a line.
 type stamps struct {
@@ -27,10 +30,17 @@ const (
 //
 //	Nov 21 00:16:35                     syslogd(8), local time, no year
 //	2026-11-21T00:16:35.123456+01:00    syslogd -Z, and rsyslog; or Z
+//
+// A day of one digit has two spaces before it, or one in a log that was copied
+// out of a web page, as some of fail2ban's and CrowdSec's samples were.
 func (s *stamps) cut(line []byte) (when int64, rest []byte, ok bool) {
 	if len(line) > bsd && line[3] == ' ' && line[bsd] == ' ' {
 		when, ok = s.parseBSD(line[:bsd])
 		return when, line[bsd:], ok
+	}
+	if len(line) >= bsd && line[3] == ' ' && line[5] == ' ' && line[bsd-1] == ' ' {
+		when, ok = s.parseBSD(slices.Insert(line[:bsd-1:bsd-1], 4, ' '))
+		return when, line[bsd-1:], ok
 	}
 	if len(line) > iso && line[4] == '-' && line[10] == 'T' {
 		return s.parseISO(line)
