@@ -16,7 +16,8 @@ STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.7.0
 # PACKAGE:TARGET:RUNS. A number of runs, not seconds: before Go 1.27 the end of
 # the time may count as a failure (go.dev/issue/75804). The seeds count as runs,
 # and FuzzLog has 2,300.
-FUZZ ?= parse:FuzzLine:200000 regress:FuzzLog:10000 ignore:FuzzRead:100000
+FUZZ ?= parse:FuzzLine:200000 parse:FuzzPostfix:100000 parse:FuzzDovecot:100000 \
+	parse:FuzzSSHD:100000 regress:FuzzLog:10000 ignore:FuzzRead:100000
 
 # The gate, in the order in which it runs.
 STAGES = fmt vet cross unit fuzz regress lint staticcheck makes

@@ -1,8 +1,12 @@
 package parse
 
 import (
+	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // one checks what a line with that tag says: "KIND [CLASS] EACH ADDRESS USER",
@@ -209,4 +213,188 @@ func TestSSHD(t *testing.T) {
 			one(t, tag, tt.msg, tt.want)
 		}
 	}
+}
+
+// hostile are texts of clients that a reader of logs may fall for.
+var hostile = []string{
+	"bob", "", " ", `\`, "x\x00y\x1b[31m\r\n", "ü\xff", "8.8.8.8]: SASL LOGIN authentication failed: authentication failure",
+	"warning: unknown[8.8.8.8]: SASL LOGIN authentication failed: authentication failure, sasl_username=root",
+	"disconnect from unknown[8.8.8.8] ehlo=1 auth=0/20 quit=1 commands=2/22",
+	"x from 8.8.8.8 port 22 ssh2", "x from 8.8.8.8 port 22 ssh2: RSA SHA256:abc", "x 8.8.8.8 port 22 [preauth]", "x from 8.8.8.8 via 192.0.2.1",
+	"x>, method=PLAIN, rip=8.8.8.8, lip=192.0.2.1, TLS, session=<x>", "x (auth failed, 9 attempts in 1 secs): user=<y",
+	"x: user=<y>, rip=8.8.8.8, lip=192.0.2.1", "x, sasl_username=root", "x result=permfail", "message repeated 9 times: [ x]",
+}
+
+// fuzzDaemon adds hostile texts in all pairs as seeds.
+func fuzzDaemon(f *testing.F) {
+	for _, a := range hostile {
+		for _, b := range hostile {
+			f.Add(a, b)
+		}
+	}
+}
+
+// printable is what Postfix' printable() and Dovecot's str_sanitize() leave of
+// text: no control bytes, and no invalid ones.
+func printable(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, text)
+	for utf8.RuneCountInString(text) > most {
+		_, n := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-n]
+	}
+	return text
+}
+
+// firstWord is the first word of text, or x.
+func firstWord(text string) string {
+	if words := strings.Fields(text); len(words) > 0 {
+		return words[0]
+	}
+	return "x"
+}
+
+// mine checks that the lines of a daemon with that tag say the wanted kinds and
+// classes, and all of them of the client at 198.51.100.7.
+func mine(t *testing.T, tag string, lines, want []string) {
+	t.Helper()
+	const head = "Nov 20 10:00:00 mail "
+	log := head + tag + ": " + strings.Join(lines, "\n"+head+tag+": ") + "\n"
+	c := parseText(log)
+	var got []string
+	for _, e := range c.Events {
+		kind, _, _ := strings.Cut(e.String(), " ")
+		class := "nothing"
+		if e.Class != nothing {
+			class = ClassNames[e.Class]
+		}
+		got = append(got, fmt.Sprintf("%s %s %d", kind, class, int(e.Each)*e.Count))
+		if e.Addr != netip.MustParseAddr("198.51.100.7") {
+			t.Errorf("address %v of\n%s", e.Addr, log)
+		}
+	}
+	if c.Lines != len(lines) || !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q of\n%s", got, want, log)
+	}
+}
+
+func FuzzPostfix(f *testing.F) {
+	fuzzDaemon(f)
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if len(a)+len(b) > 4<<10 {
+			return
+		}
+		const client = "unknown[198.51.100.7]"
+		user, text := printable(a, 100), printable(b, 2000)
+		mech := firstWord(printable(b, 100))
+		mine(t, "postfix/smtpd[20]", []string{
+			"connect from " + client,
+			"warning: " + client + ": SASL " + mech + " authentication failed: authentication failure, sasl_username=" + user,
+			"warning: " + client + ": SASL " + mech + " authentication failed: generic failure, sasl_username=" + user,
+			"warning: " + client + ": SASL " + mech + " authentication failed: Invalid authentication mechanism, sasl_username=(unavailable)",
+			"warning: " + client + ": SASL " + mech + " authentication aborted",
+			"warning: non-SMTP command from " + client + ": " + text,
+			"warning: Illegal address syntax from " + client + " in MAIL command: " + text,
+			"warning: Illegal address syntax from " + client + " in RCPT command: " + user,
+			"improper command pipelining after EHLO from " + client + ": " + text,
+			"NOQUEUE: reject: RCPT from " + client + ": 550 5.1.1 <" + user + ">: Recipient address rejected: User unknown in local recipient table; from=<" + text + "> to=<" + user + "> proto=ESMTP helo=<" + text + ">",
+			"NOQUEUE: reject: RCPT from " + client + ": 554 5.7.1 <" + user + ">: Relay access denied; from=<" + text + "> to=<" + user + "> proto=ESMTP helo=<" + text + ">",
+			"4Nq1Xk0z2Lz: client=" + client + ", sasl_method=" + mech + ", sasl_username=" + user,
+			"disconnect from " + client + " ehlo=1 auth=1/3 mail=1 quit=1 commands=4/6",
+		}, []string{
+			"failure auth 1", "failure nothing 1", "failure abort 1", "failure abort 1", "hint scan 1", "failure harvest 1", "success auth 1", "disconnect abort 2",
+		})
+	})
+}
+
+func FuzzDovecot(f *testing.F) {
+	fuzzDaemon(f)
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if len(a)+len(b) > 4<<10 {
+			return
+		}
+		const client = "rip=198.51.100.7, lip=192.0.2.1, TLS, session=<vXh9d8RgxbzGEwFR>"
+		user := printable(a, 80)
+		mech := strings.ToUpper(firstWord(printable(b, 80)))
+		mine(t, "dovecot", []string{
+			"imap-login: Disconnected: Connection closed (auth failed, 3 attempts in 9 secs): user=<" + user + ">, method=PLAIN, " + client,
+			"pop3-login: Login aborted: Logged out (auth failed, 2 attempts in 4 secs) (auth_failed): user=<" + user + ">, method=LOGIN, " + client,
+			"submission-login: Remote closed connection (auth failed, 1 attempts in 2 secs): user=<" + user + ">, method=PLAIN, " + client,
+			"pop3-login: Disconnected (auth failed, 2 attempts): user=<" + user + ">, method=PLAIN, rip=198.51.100.7, lip=192.0.2.1",
+			"imap-login: Disconnected (tried to use unsupported auth mechanism): user=<" + user + ">, method=" + mech + ", " + client,
+			"imap-login: Disconnected (tried to use unsupported auth mechanism): method=" + mech + ", rip=198.51.100.7, lip=192.0.2.1",
+			"imap-login: Authenticate " + mech + " failed: Unsupported authentication mechanism.: user=<>, method=" + mech + ", " + client,
+			"imap-login: Disconnected: Connection closed (auth service reported temporary failure): user=<" + user + ">, method=PLAIN, " + client,
+			"imap-login: Disconnected: Inactivity (no auth attempts in 180 secs): user=<>, " + client,
+			"auth: plain(?,198.51.100.7,<vXh9d8RgxbzGEwFR>): Username character disallowed by auth_username_chars: 0x20 (username: " + user + ")",
+			"imap-login: Login: user=<" + user + ">, method=PLAIN, rip=198.51.100.7, lip=192.0.2.1, mpid=7, TLS, session=<x>",
+		}, []string{
+			"failure auth 3", "failure auth 2", "failure auth 1", "failure auth 2", "failure abort 1", "failure abort 1", "failure scan 1", "success auth 1",
+		})
+	})
+}
+
+// strvis is strnvis(VIS_SAFE|VIS_OCTAL), as sshd writes text, and cuts it.
+func strvis(text string, most int) string {
+	var b strings.Builder
+	for _, c := range []byte(text[:min(len(text), most)]) {
+		switch {
+		case c == '\\':
+			b.WriteString(`\\`)
+		case c >= ' ' && c < 0x7f:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\%03o`, c)
+		}
+	}
+	return b.String()
+}
+
+func FuzzSSHD(f *testing.F) {
+	fuzzDaemon(f)
+	f.Fuzz(func(t *testing.T, a, b string) {
+		const port, client = "198.51.100.7 port 40001", "from 198.51.100.7 port 40001 ssh2"
+		user, _, _ := strings.Cut(strings.TrimRight(a, "\x00"), ":") // what follows is a style
+		user, text := strvis(user, 100), strvis(b, 200)
+		lines := []string{
+			"Connection from " + port + " on 192.0.2.1 port 22",
+			"Invalid user " + user + " from " + port,
+			"Invalid user " + user + " from 198.51.100.7", // until 7.2
+			"Failed none for invalid user " + user + " " + client,
+			"Failed password for invalid user " + user + " " + client,
+			"Failed password for invalid user " + user + " from " + port + " ssh1",
+			"error: PAM: User not known to the underlying authentication module for illegal user " + user + " from 198.51.100.7",
+			"error: PAM: authentication error for illegal user " + user + " from 198.51.100.7 via 192.0.2.1",
+			"Failed keyboard-interactive/pam for invalid user " + user + " " + client,
+			"Postponed keyboard-interactive for invalid user " + user + " " + client + " [preauth]",
+			"Failed publickey for root " + client + ": RSA-CERT SHA256:abc ID " + text + " (serial 0) CA RSA SHA256:abc",
+			"Failed publickey for root " + client + ": RSA-CERT SHA256:abc ID " + text,
+			"Accepted publickey for root " + client + ": RSA-CERT SHA256:abc ID " + text,
+			"error: maximum authentication attempts exceeded for invalid user " + user + " " + client + " [preauth]",
+			"Connection closed by invalid user " + user + " " + port + " [preauth]",
+			"Disconnected from invalid user " + user + " " + port + " [preauth]",
+			"Disconnecting invalid user " + user + " " + port + ": Change of username or service not allowed: (" + user + ",ssh-connection) -> (" + text + ",ssh-connection) [preauth]",
+			"Disconnecting authenticating user root " + port + ": Change of username or service not allowed: (root,ssh-connection) -> (" + text + ",ssh-connection) [preauth]",
+			"Received disconnect from " + port + ":11: " + text + " [preauth]",
+			`error: kex_exchange_identification: client sent invalid protocol identifier "` + text + `"`,
+			"Unable to negotiate with " + port + ": no matching cipher found. Their offer: " + text + " [preauth]",
+			"Bad protocol version identification '" + text + "' from " + port,
+			"Bad protocol version identification '" + text + "' from 198.51.100.7",
+		}
+		mine(t, "sshd[7]", lines, []string{
+			"atleast auth 1", "atleast auth 1", "failure auth 1", "failure auth 1", "failure auth 1", "foretold auth 1", "foretold auth 1", "echo auth 1",
+			"failure auth 1", "failure auth 1", "success auth 1", "atleast auth 1", "atleast auth 1", "atleast auth 1", "atleast auth 1",
+			"disconnect scan 1", "disconnect scan 1", "disconnect scan 1",
+		})
+		// Where user and key are both the client's the address may be left to the
+		// session, but is nobody else's.
+		c := parseText("Nov 20 10:00:00 mail sshd[7]: Failed publickey for invalid user " + user + " " + client + ": RSA-CERT SHA256:abc ID " + text + "\n")
+		if len(c.Events) != 1 || c.Events[0].Kind != Failure || c.Events[0].Addr.IsValid() && c.Events[0].Addr.String() != "198.51.100.7" {
+			t.Errorf("got %v of\n%s", c.Events, c.Text)
+		}
+	})
 }
