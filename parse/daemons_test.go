@@ -272,7 +272,7 @@ func mine(t *testing.T, tag string, lines, want []string) {
 		if e.Class != nothing {
 			class = ClassNames[e.Class]
 		}
-		got = append(got, fmt.Sprintf("%s %s %d", kind, class, int(e.Each)*e.Count))
+		got = append(got, fmt.Sprintf("%s %s %d", kind, class, e.Each*e.Count))
 		if e.Addr != netip.MustParseAddr("198.51.100.7") {
 			t.Errorf("address %v of\n%s", e.Addr, log)
 		}

@@ -14,14 +14,14 @@ import "bytes"
 // 1.2 and 2.0 leave out a user=<> that is empty. With log_path, imap-login is
 // the tag and "Info: " follows. USER and the method are the client's; USER may
 // have anything in it. So why the session ended is read from the left, up to the
-// first user=<, and the address from the right. The reason is that of the last attempt, and so the number is
-// of that class too: what the attempts before it came to is not logged, nor are
-// failures before a success.
+// first user=<, and the address from the right. The reason is that of the last
+// attempt, and so the number is of that class too: what the attempts before it
+// came to is not logged, nor are failures before a success.
 //
 // What the auth process says (tags auth: and auth-worker:) is not read: each of
 // its failures is one of a login process, or of a Postfix, and with several
 // passdbs there are several lines for one.
-func dovecot(msg []byte, e *Event) bool {
+func dovecot(msg []byte, _ *wanted, e *Event) bool {
 	text, file := bytes.CutPrefix(msg, []byte("Info: "))
 	if !file {
 		var process []byte
@@ -122,10 +122,10 @@ func dovecotReason(reason []byte, method bool, e *Event) bool {
 		n, after := number(after)
 		switch {
 		case n > 0 && bytes.HasPrefix(after, []byte(" attempts")):
-			e.Each = uint32(n)
+			e.Each = n
 		case n > 0 && bytes.HasPrefix(after, []byte("/")):
 			all, _ := number(after[1:])
-			e.Each = uint32(max(1, all-n))
+			e.Each = max(all, n+1) - n
 		}
 		return true
 	}

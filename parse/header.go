@@ -1,13 +1,22 @@
 package parse
 
-import "bytes"
+import (
+	"bytes"
+	"hash/maphash"
+)
 
 // header is what stands between the time stamp and the message.
 type header struct {
-	host, hostEnd int     // where the host's name lies; empty if there is none
-	format        *format // nil for a program whose lines are not read
-	session       uint64  // of that process, not 0
+	host    uint64  // a number of the host
+	format  *format // nil for a program whose lines are not read
+	process uint64  // a number of the process, among those of its host; not 0
 }
+
+// hostNumber returns a number of a host that logs: a hash. There are few, and no
+// client can name one.
+func hostNumber(name []byte) uint64 { return maphash.Bytes(hostSeed, name) }
+
+var hostSeed = maphash.MakeSeed()
 
 // cutHeader returns the message of a line whose stamp is cut off, and sets
 // p.line. The forms, all seen in logs of real syslogds:
@@ -49,10 +58,10 @@ func (p *Parser) cutHeader(rest []byte) (msg []byte, ok bool) {
 	msg = after[1:]
 	p.head = append(p.head[:0], rest[:len(rest)-len(msg)]...)
 	name, pid := program(tag)
-	p.line = header{host: 1, hostEnd: 1 + len(host)}
+	p.line = header{host: hostNumber(host)}
 	for i := range formats {
 		if f := &formats[i]; f.is(name) {
-			p.line.format, p.line.session = f, uint64(i+1)<<32|pid
+			p.line.format, p.line.process = f, uint64(i+1)<<32|uint64(pid)
 			break
 		}
 	}
@@ -93,14 +102,14 @@ func isAlnum(w []byte) bool {
 }
 
 // program returns smtpd and 20 of smtpd[20]: and smtpd and 0 of smtpd:
-func program(tag []byte) (name []byte, pid uint64) {
+func program(tag []byte) (name []byte, pid uint32) {
 	tag = tag[:len(tag)-1]
 	i := bytes.IndexByte(tag, '[')
 	if i <= 0 || tag[len(tag)-1] != ']' {
 		return tag, 0
 	}
 	n, _ := number(tag[i+1:])
-	return tag[:i], uint64(n)
+	return tag[:i], n
 }
 
 func (f *format) is(program []byte) bool {
@@ -115,7 +124,7 @@ func (f *format) is(program []byte) bool {
 // repetition reads what syslogd(8) writes instead of a line that is the same
 // as the one before it: " HOST last message repeated N times", without a tag.
 // It returns 0 if the line is not that.
-func repetition(rest []byte) (n int, host []byte) {
+func repetition(rest []byte) (n uint32, host []byte) {
 	const words = " last message repeated "
 	i := bytes.Index(rest, []byte(words))
 	if i < 0 || i > 0 && (rest[0] != ' ' || bytes.IndexByte(rest[1:i], ' ') >= 0) {
@@ -135,7 +144,10 @@ func repetition(rest []byte) (n int, host []byte) {
 // "message repeated N times: [ TEXT]". A message that is not that is returned
 // as it is, with a count of 1. No daemon that is read here begins a message
 // with a client's words.
-func unfold(msg []byte) (text []byte, n int) {
+func unfold(msg []byte) (text []byte, n uint32) {
+	if len(msg) == 0 || msg[0] != 'm' { // nearly always
+		return msg, 1
+	}
 	after, ok := bytes.CutPrefix(msg, []byte("message repeated "))
 	if !ok {
 		return msg, 1
@@ -149,12 +161,12 @@ func unfold(msg []byte) (text []byte, n int) {
 }
 
 // number reads decimal digits, at most nine; 0 if there are none.
-func number(b []byte) (n int, after []byte) {
+func number(b []byte) (n uint32, after []byte) {
 	for len(b) > 0 && b[0] >= '0' && b[0] <= '9' {
 		if n > 99_999_999 {
 			return 0, b
 		}
-		n = n*10 + int(b[0]-'0')
+		n = n*10 + uint32(b[0]-'0')
 		b = b[1:]
 	}
 	return n, b

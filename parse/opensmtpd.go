@@ -27,12 +27,8 @@ import (
 // COMMAND is the client's and may be quoted in REPLY, neither is escaped, and so
 // it is not known where the one ends. That is why a login is not read from it.
 // What is read can only add to what the client itself is blamed for.
-func opensmtpd(msg []byte, e *Event) bool {
-	const id = 16
-	if len(msg) < id+len(" smtp ") || string(msg[id:id+6]) != " smtp " {
-		return false
-	}
-	event, rest, _ := bytes.Cut(msg[id+6:], []byte(" "))
+func opensmtpd(msg []byte, _ *wanted, e *Event) bool {
+	event, rest, _ := bytes.Cut(msg[smtpdEvent:], []byte(" "))
 	event = bytes.TrimPrefix(event, []byte("event="))
 	ok := false
 	switch string(event) {
@@ -53,18 +49,40 @@ func opensmtpd(msg []byte, e *Event) bool {
 		e.Kind, e.Class, ok = Hint, nothing, true
 	}
 	if ok {
-		e.Session, ok = hex(msg[:id])
+		e.Session, ok = hex(msg[:smtpdID])
 	}
 	return ok
+}
+
+// The session's number, and where the event begins.
+const (
+	smtpdID    = 16
+	smtpdEvent = smtpdID + len(" smtp ")
+)
+
+// opensmtpdLook looks at one letter. Most lines are of other events, and to put
+// them aside at once saves a third of the time.
+func opensmtpdLook(msg []byte, w *wanted) bool {
+	if len(msg) <= smtpdEvent || string(msg[smtpdID:smtpdEvent]) != " smtp " {
+		return false
+	}
+	switch msg[smtpdEvent] {
+	case 'a', 'c', 'd', 'e':
+		return true
+	case 'b', 'f', 'm':
+		return w[Harvest] || w[nothing]
+	}
+	return false
 }
 
 // smtpdConnected reads address=ADDR host=NAME. NAME is the client's reverse
 // DNS, and stands right of what is read.
 func smtpdConnected(rest []byte, e *Event) bool {
-	addr, _, ok := bytes.Cut(rest, []byte(" host="))
-	if !ok {
+	addr, host, _ := bytes.Cut(rest, []byte(" "))
+	if !bytes.HasPrefix(host, []byte("host=")) {
 		return false
 	}
+	var ok bool
 	e.Kind = Connect
 	e.Addr, ok = smtpdAddress(addr)
 	return ok
@@ -82,17 +100,20 @@ func smtpdAuthentication(rest []byte, e *Event) bool {
 	if !ok {
 		return false
 	}
-	if bytes.HasPrefix(result, []byte("address=")) {
-		addr, host, okAddr := bytes.Cut(result, []byte(" "))
-		host, result, ok = bytes.Cut(host, []byte(" "))
-		if !ok || !okAddr || !bytes.HasPrefix(host, []byte("host=")) {
-			return false
-		}
-		if e.Addr, ok = smtpdAddress(addr); !ok {
-			return false
-		}
+	if smtpdResult(result, e) {
+		return true
 	}
-	switch string(result) {
+	addr, result, _ := bytes.Cut(result, []byte(" "))
+	host, result, _ := bytes.Cut(result, []byte(" "))
+	if !bytes.HasPrefix(host, []byte("host=")) || !smtpdResult(result, e) {
+		return false
+	}
+	e.Addr, ok = smtpdAddress(addr)
+	return ok
+}
+
+func smtpdResult(field []byte, e *Event) bool {
+	switch string(field) {
 	case "result=permfail":
 		e.Kind = Failure
 	case "result=ok":

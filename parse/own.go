@@ -13,7 +13,7 @@ import (
 //
 // ADDR is an address or a prefix. The line is believed for its tag, which no
 // client of any daemon can write; the users of the host can, with logger(1).
-func own(msg []byte, e *Event) bool {
+func own(msg []byte, _ *wanted, e *Event) bool {
 	verb, rest, _ := bytes.Cut(msg, []byte(" address="))
 	if s := string(verb); s != "pardon" && s != "expire" {
 		return false

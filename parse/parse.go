@@ -52,39 +52,40 @@ var ClassNames = [...]string{Auth: "auth", Abort: "abort", Harvest: "harvest", S
 // Classes is a set of classes.
 type Classes [len(ClassNames)]bool
 
-// Event is what one line of a log says. Host and User lie in the text of the
-// chunk and are valid only as long as that is.
+// Event is what one line of a log says. User lies in the text of the chunk and is
+// valid only as long as that is.
 type Event struct {
 	Kind    Kind
 	Class   Class
 	Spoke   bool       // of Disconnect: the client spoke the protocol, whatever Hint said
 	Bits    uint8      // of Release, the length of the prefix
 	Each    uint32     // failures that one line tells of
-	Count   int        // how often it happened; more than 1 where syslogd folded lines
+	Count   uint32     // how often it happened; more than 1 where syslogd folded lines
 	Time    int64      // seconds since 1970, as the logging host's clock had it
-	Session uint64     // joins the lines of a login; unique with Host. 0: what is known is in this line
+	Session uint64     // joins the lines of a login. 0: what is known is in this line
 	Addr    netip.Addr // the client, where the line names it. Not valid in Connect: not from the network
-	Host    []byte     // the host that logged, empty if the log does not say
-	User    []byte     // as logged, with the daemon's and syslogd's encoding
+	User    []byte     // as logged, with the daemon's and syslogd's encoding; nil if no name was given
 }
 
 // A format turns a message of one daemon into an event, and says whether it is
-// one. It keeps no state. Each is 1, Session the process, and Time, Host and
-// Count are those of the line, unless it says otherwise.
+// one. It keeps no state. Each is 1, Session the process, and Time and Count are
+// those of the line, unless it says otherwise. It need not look at what can only
+// be of classes that are not wanted.
 type format struct {
-	parse func(msg []byte, e *Event) bool
-	tags  []string // "/smtpd" is that of any instance: postfix/smtpd, postfix/submission/smtpd
+	parse func(msg []byte, w *wanted, e *Event) bool
+	look  func(msg []byte, w *wanted) bool // if not nil, says whether parse is worth its while
+	tags  []string                         // "/smtpd" is that of any instance: postfix/smtpd, postfix/submission/smtpd
 }
 
 // formats is the table of all daemons whose lines are read. To add one is to
 // add a line here.
 var formats = [...]format{
-	{opensmtpd, []string{"smtpd"}},
-	{postfix, []string{"/smtpd"}},
-	{dovecot, []string{"dovecot", "imap-login", "pop3-login", "submission-login", "managesieve-login"}},
-	{saslauthd, []string{"saslauthd"}},
-	{sshd, []string{"sshd", "sshd-session", "sshd-auth"}}, // the second since 9.8, the third since 10.0
-	{own, []string{"ban_smtpd"}},
+	{opensmtpd, opensmtpdLook, []string{"smtpd"}},
+	{postfix, nil, []string{"/smtpd"}},
+	{dovecot, nil, []string{"dovecot", "imap-login", "pop3-login", "submission-login", "managesieve-login"}},
+	{saslauthd, nil, []string{"saslauthd"}},
+	{sshd, nil, []string{"sshd", "sshd-session", "sshd-auth"}}, // the second since 9.8, the third since 10.0
+	{own, nil, []string{"ban_smtpd"}},
 }
 
 // Chunk is a piece of a log that begins and ends with whole lines, and what
@@ -95,17 +96,26 @@ type Chunk struct {
 	Lines   int // all lines
 	Skipped int // lines without a syslog header, or too long
 
-	event bool // the last line, or the one that it repeats, was an event: the last of Events
-	alone bool // all lines were repetitions of one in the chunk before
+	event bool   // the last line, or the one that it repeats, was an event: the last of Events
+	host  uint64 // of that line
+	alone bool   // all lines were repetitions of one in the chunk before
 }
+
+// wanted says which classes are; other events are dropped.
+type wanted [nothing + 1]bool
 
 // Parser reads chunks. It remembers nothing of one chunk for the next but how
 // a time stamp was computed, so several can share a log between them.
 type Parser struct {
 	stamp  stamps
-	wanted [nothing + 1]bool // classes; other events are dropped
-	head   []byte            // host and tag of the line before, with the spaces around them
-	line   header            // what head says
+	wanted wanted
+
+	// Of the line before, all that is left of the message, and what it says:
+	// neighbouring lines mostly have it in common.
+	left []byte
+	when int64
+	head []byte // of left, the host and the tag, with the spaces around them
+	line header
 }
 
 // ahead is how much later than the log was written a stamp may seem to be: by
@@ -154,50 +164,66 @@ func (p *Parser) Parse(c *Chunk) {
 			text = nil
 		}
 		c.Lines++
-		p.parseLine(line, c)
+		var msg []byte
+		if n := len(p.left); n > 0 && len(line) > n && len(line) <= MaxLine && string(line[:n]) == string(p.left) {
+			msg = line[n:]
+		} else if msg = p.cut(line, c); msg == nil {
+			continue
+		}
+		c.event, c.alone = false, false
+		if p.line.format != nil {
+			p.parse(msg, c)
+		}
 	}
 }
 
-func (p *Parser) parseLine(line []byte, c *Chunk) {
-	when, rest, ok := p.stamp.cut(line)
-	if !ok || len(line) > MaxLine {
-		c.Skipped++
-		c.event, c.alone = false, false
-		return
-	}
-	msg, ok := p.cutHeader(rest)
-	if !ok {
-		if n, host := repetition(rest); n > 0 {
-			c.repeated(n, host, when)
-			return
-		}
-		c.Skipped++
-		c.event, c.alone = false, false
-		return
-	}
-	c.event, c.alone = false, false
-	if p.line.format == nil {
-		return
-	}
+// parse adds the event of a message, if it is one.
+func (p *Parser) parse(msg []byte, c *Chunk) {
 	msg, n := unfold(msg)
-	// In its place, as an Event of its own would be allocated for each line.
-	c.Events = append(c.Events, Event{Time: when, Host: rest[p.line.host:p.line.hostEnd], Count: n, Each: 1, Session: p.line.session})
-	e := &c.Events[len(c.Events)-1]
-	c.event = p.line.format.parse(msg, e) && (p.wanted[e.Class] || e.Kind == Disconnect)
-	if !c.event {
-		c.Events = c.Events[:len(c.Events)-1]
+	if look := p.line.format.look; look != nil && !look(msg, &p.wanted) {
+		return
 	}
+	// In its place, as an Event of its own would be allocated for each line.
+	c.Events = append(c.Events, Event{Time: p.when, Count: n, Each: 1, Session: p.line.process})
+	e := &c.Events[len(c.Events)-1]
+	if !p.line.format.parse(msg, &p.wanted, e) || !p.wanted[e.Class] && e.Kind != Disconnect {
+		c.Events = c.Events[:len(c.Events)-1]
+		return
+	}
+	c.event, c.host = true, p.line.host
+	if e.Session != 0 {
+		e.Session ^= p.line.host
+	}
+}
+
+// cut returns the message of a line, and sets p.when and p.line. It is nil if the
+// line has none.
+func (p *Parser) cut(line []byte, c *Chunk) []byte {
+	when, rest, ok := p.stamp.cut(line)
+	if ok && len(line) <= MaxLine {
+		if msg, ok := p.cutHeader(rest); ok {
+			p.left, p.when = append(p.left[:0], line[:len(line)-len(msg)]...), when
+			return msg
+		}
+		if n, host := repetition(rest); n > 0 {
+			c.repeated(n, hostNumber(host), when)
+			return nil
+		}
+	}
+	c.Skipped++
+	c.event, c.alone = false, false
+	return nil
 }
 
 // repeated adds what "last message repeated n times" says: the event of the
 // line before once more, n times, if that line is of the same host. The line
 // before the chunk's first is not known here; see Resolve.
-func (c *Chunk) repeated(n int, host []byte, when int64) {
+func (c *Chunk) repeated(n uint32, host uint64, when int64) {
 	var e Event
 	switch {
 	case c.alone:
-		e = Event{Kind: repeat, Host: host}
-	case c.event && bytes.Equal(c.Events[len(c.Events)-1].Host, host):
+		e = Event{Kind: repeat, Session: host}
+	case c.event && c.host == host:
 		e = c.Events[len(c.Events)-1]
 	default:
 		return
@@ -206,19 +232,26 @@ func (c *Chunk) repeated(n int, host []byte, when int64) {
 	c.Events = append(c.Events, e)
 }
 
+// End is the end of a chunk: the event that is repeated if the next one begins
+// with a repetition.
+type End struct {
+	event Event // of no kind if the last line is no event
+	host  uint64
+}
+
 // Resolve gives the repetitions at the beginning of c their event, which is
 // the end of the chunk before in the same file; those of a line that was no
 // event are dropped. It returns c's own end, which does not point into c.
-func Resolve(c *Chunk, before Event) Event {
+func Resolve(c *Chunk, before End) End {
 	if len(c.Events) > 0 && c.Events[0].Kind == repeat {
 		resolved := c.Events[:0]
 		for _, e := range c.Events {
 			if e.Kind == repeat {
-				if before.Kind == 0 || !bytes.Equal(before.Host, e.Host) {
+				if before.event.Kind == 0 || before.host != e.Session {
 					continue
 				}
 				n, when := e.Count, e.Time
-				e = before
+				e = before.event
 				e.Count, e.Time = n, when
 			}
 			resolved = append(resolved, e)
@@ -229,9 +262,9 @@ func Resolve(c *Chunk, before Event) Event {
 	case c.alone:
 		return before
 	case !c.event:
-		return Event{}
+		return End{}
 	}
-	end := c.Events[len(c.Events)-1]
-	end.Host, end.User = bytes.Clone(end.Host), bytes.Clone(end.User)
+	end := End{c.Events[len(c.Events)-1], c.host}
+	end.event.User = bytes.Clone(end.event.User)
 	return end
 }

@@ -20,17 +20,20 @@ import "bytes"
 // others stand right of what is read. An AUTH that is refused without a look,
 // for want of TLS or because it names no mechanism, is told by the numbers only,
 // so these are what a session comes to in the end.
-func postfix(msg []byte, e *Event) bool {
+func postfix(msg []byte, w *wanted, e *Event) bool {
 	word, rest, _ := bytes.Cut(msg, []byte(" "))
 	queue := len(word) > 1 && word[len(word)-1] == ':' && string(word) != "warning:"
 	if queue && !bytes.HasPrefix(rest, []byte("client=")) && !bytes.HasPrefix(rest, []byte("reject: ")) {
 		word, rest, _ = bytes.Cut(rest, []byte(" ")) // since 3.10
 	}
+	if !w[nothing] {
+		e.Session = 0 // nothing needs to be joined
+	}
 	switch string(word) {
 	case "warning:":
 		return postfixWarning(rest, e)
 	case "disconnect":
-		return postfixDisconnect(rest, e)
+		return w[nothing] && postfixDisconnect(rest, e)
 	case "lost", "timeout", "too":
 		return postfixGone(rest, e)
 	case "SSL_accept":
@@ -217,7 +220,7 @@ func postfixDisconnect(text []byte, e *Event) bool {
 		}
 		switch string(command) {
 		case "auth":
-			e.Each, e.Spoke = uint32(max(0, all-good)), true
+			e.Each, e.Spoke = max(all, good)-good, true
 		case "mail", "rcpt", "data":
 			e.Spoke = true
 		case "commands":

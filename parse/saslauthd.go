@@ -9,7 +9,7 @@ import "bytes"
 //
 // It does not know who asks. Whoever does, such as Postfix, tells of the
 // failure too.
-func saslauthd(msg []byte, e *Event) bool {
+func saslauthd(msg []byte, _ *wanted, e *Event) bool {
 	e.Kind = Anonymous
 	function, _, ok := bytes.Cut(msg, []byte(": auth failure: [user="))
 	return ok && bytes.IndexByte(bytes.TrimRight(function, " "), ' ') < 0

@@ -25,7 +25,7 @@ import (
 // A refused attempt has a line of its own, or none, as for most public keys. Of
 // the lines without a method there are several in a session; all that they say
 // is that it had one failure.
-func sshd(msg []byte, e *Event) bool {
+func sshd(msg []byte, _ *wanted, e *Event) bool {
 	msg = bytes.TrimPrefix(msg, []byte("error: "))
 	word, rest, _ := bytes.Cut(msg, []byte(" "))
 	switch string(word) {

@@ -41,7 +41,7 @@ func (e Entry) Expired(expire time.Duration, now time.Time) bool {
 // A prefix that an entry covers is in the table already. A negated entry is an
 // exception that the admin made: what it covers is not added.
 func Plan(entries []Entry, banned []netip.Prefix, ignored func(netip.Prefix) bool, expire time.Duration, now time.Time) []Change {
-	var plan []Change
+	plan := make([]Change, 0, len(entries)+len(banned))
 	stay := map[netip.Prefix]Entry{}
 	expired := map[netip.Prefix]int{} // index in plan
 	for _, e := range entries {
@@ -78,6 +78,9 @@ func Plan(entries []Entry, banned []netip.Prefix, ignored func(netip.Prefix) boo
 
 // covering returns the entry that pf finds for p: the most exact one around it.
 func covering(entries map[netip.Prefix]Entry, p netip.Prefix) (Entry, bool) {
+	if len(entries) == 0 {
+		return Entry{}, false
+	}
 	for bits := p.Bits(); bits >= 0; bits-- {
 		around, err := p.Addr().Prefix(bits)
 		if err != nil {

@@ -31,12 +31,13 @@ func countLog(t *testing.T, text string) (map[netip.Prefix]int, count.Totals) {
 	var total logfile.Totals
 	logs := logfile.Open([]string{name}, nil, time.Time{}, parser, func(err error) { t.Fatal(err) })
 	defer logs.Close()
-	for e := range logs.Events(&total) {
-		c.Add(e)
+	for events := range logs.Events(&total) {
+		c.Add(events)
 	}
 	failures := map[netip.Prefix]int{}
-	for _, o := range c.Offenders() {
-		failures[o.Prefix] = o.Failures.Sum()
+	for _, p := range c.Banned() {
+		o, _ := c.Offender(p)
+		failures[p] = o.Failures.Sum()
 	}
 	return failures, c.Totals
 }

@@ -46,18 +46,19 @@ func play(t *testing.T, r Rules, script string) *Counter {
 		if kind == "gone" && n > 1 {
 			bits = uint8(n)
 		}
-		c.Add(&parse.Event{
+		c.Add([]parse.Event{{
 			Kind: kinds[kind], Bits: bits, Time: now.Unix() - int64(minutes)*60, User: []byte(user),
-			Addr: a, Count: n, Each: 1,
-		})
+			Addr: a, Count: uint32(n), Each: 1,
+		}})
 	}
 	return c
 }
 
 func offenders(c *Counter) string {
 	var list []string
-	for _, o := range c.Offenders() {
-		list = append(list, fmt.Sprintf("%v %d", o.Prefix, o.Failures.Sum()))
+	for _, p := range c.Banned() {
+		o, _ := c.Offender(p)
+		list = append(list, fmt.Sprintf("%v %d", p, o.Failures.Sum()))
 	}
 	slices.Sort(list)
 	return strings.Join(list, ", ")
@@ -130,11 +131,11 @@ func TestJudge(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	c := play(t, rules(), "80 fail old,9 fail a,8 fail b,7 ok a,6 fail c,5 fail d,4 fail e,3 fail b")
-	got := c.Offenders()
+	got := c.Banned()
 	if len(got) != 1 {
 		t.Fatalf("got %v, want one offender", got)
 	}
-	o := got[0]
+	o, _ := c.Offender(got[0])
 	if o.Failures.Sum() != 5 || o.Users != 4 || !slices.Equal(o.Names, []string{"b", "c", "d"}) {
 		t.Errorf("got %d failures of %d users %q, want 5 of 4 [b c d]", o.Failures.Sum(), o.Users, o.Names)
 	}
@@ -146,49 +147,140 @@ func TestReport(t *testing.T) {
 // A million sessions that never end keep no more memory than some, and the
 // ones forgotten are those that were silent.
 func TestSessionsBounded(t *testing.T) {
-	s := newSessions()
-	addr := netip.MustParseAddr("203.0.113.7")
-	busy := &parse.Event{Session: 1, Addr: addr}
-	s.connect(busy)
+	c := New(rules())
+	event := func(kind parse.Kind, id uint64) {
+		e := &parse.Event{Kind: kind, Time: now.Unix(), Session: id, Count: 1, Each: 1}
+		if kind == parse.Connect {
+			e.Addr = netip.MustParseAddr("203.0.113.7")
+		}
+		c.Add([]parse.Event{*e})
+	}
+	event(parse.Connect, 1)
 	for id := uint64(2); id < 1_000_000; id++ {
-		s.connect(&parse.Event{Session: id, Addr: addr})
+		event(parse.Connect, id)
 		if id%1000 == 0 {
-			if _, _, known := s.of(&parse.Event{Session: 1}); !known {
-				t.Fatalf("the busy session is forgotten after %d", id)
-			}
+			event(parse.Hint, 1)
 		}
-		if n := len(s.young) + len(s.old); n > 2*maxSessions {
-			t.Fatalf("%d sessions remembered, want at most %d", n, 2*maxSessions)
+		if c.sessions.n > 2*maxSessions {
+			t.Fatalf("%d sessions remembered, want at most %d", c.sessions.n, 2*maxSessions)
 		}
 	}
-	if _, _, known := s.of(&parse.Event{Session: 2}); known {
-		t.Error("a session that was silent is remembered")
+	for _, id := range []uint64{1, 2, 999_999} {
+		event(parse.Failure, id)
 	}
-	if _, _, known := s.of(&parse.Event{Session: 999_999}); !known {
-		t.Error("the last session is forgotten")
+	if want := (Totals{Failures: 3, Clients: 1, Nameless: 1, Addressed: 2}); c.Totals != want {
+		t.Errorf("got %+v, want %+v", c.Totals, want)
+	}
+}
+
+// However many addresses fail, some are remembered: those that failed last, and
+// those over the limit.
+func TestClientsBounded(t *testing.T) {
+	const limit = 1000
+	c := New(rules())
+	c.clients.limit = limit
+	event := func(kind parse.Kind, n uint32, addr uint32, user string) {
+		a := netip.AddrFrom4([4]byte{byte(addr >> 24), byte(addr >> 16), byte(addr >> 8), byte(addr)})
+		c.Add([]parse.Event{{Kind: kind, Time: now.Unix(), Addr: a, Count: n, Each: 1, User: []byte(user)}})
+	}
+	event(parse.Failure, 4, 1, "a") // over the limit
+	event(parse.Failure, 1, 2, "a") // one short of being so, in the end
+	for addr := uint32(100); addr < 100*limit; addr++ {
+		event(parse.Failure, 1, addr, "a")
+		event(parse.Success, 1, 2, "b")
+		if c.clients.n > 2*limit+2 {
+			t.Fatalf("%d clients remembered, want at most %d", c.clients.n, 2*limit+2)
+		}
+	}
+	for _, addr := range []uint32{2, 100, 100*limit - 1} { // the second is forgotten
+		event(parse.Failure, 3, addr, "a")
+	}
+	if got, want := offenders(c), "0.0.0.1/32 4, 0.0.0.2/32 4, 0.1.134.159/32 4"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	// What belonged to the others was given back.
+	if n := int(c.blocks.used) - len(c.blocks.idle); n > c.clients.n {
+		t.Errorf("%d blocks of failures of %d clients", n, c.clients.n)
 	}
 }
 
 func TestSessions(t *testing.T) {
 	c := New(rules())
 	addr := netip.MustParseAddr("203.0.113.7")
-	event := func(kind parse.Kind, host string, id uint64, addr netip.Addr) {
-		c.Add(&parse.Event{Kind: kind, Time: now.Unix(), Host: []byte(host), Session: id, Addr: addr, Count: 1, Each: 1})
+	event := func(kind parse.Kind, id uint64, addr netip.Addr) {
+		c.Add([]parse.Event{{Kind: kind, Time: now.Unix(), Session: id, Addr: addr, Count: 1, Each: 1}})
 	}
-	event(parse.Connect, "mx1", 1, addr)
-	event(parse.Connect, "mx1", 1, netip.MustParseAddr("8.8.8.8")) // the first one stands
-	event(parse.Failure, "mx1", 1, netip.Addr{})
-	event(parse.Failure, "mx2", 1, netip.Addr{}) // another host's session
-	event(parse.Connect, "mx1", 2, netip.Addr{}) // local
-	event(parse.Failure, "mx1", 2, netip.Addr{})
-	event(parse.Disconnect, "mx1", 1, netip.Addr{})
-	event(parse.Failure, "mx1", 1, netip.Addr{}) // the session is over
+	event(parse.Connect, 1, addr)
+	event(parse.Connect, 1, netip.MustParseAddr("8.8.8.8")) // the first one stands
+	event(parse.Failure, 1, netip.Addr{})
+	event(parse.Failure, 3, netip.Addr{})
+	event(parse.Connect, 2, netip.Addr{}) // local
+	event(parse.Failure, 2, netip.Addr{})
+	event(parse.Disconnect, 1, netip.Addr{})
+	event(parse.Failure, 1, netip.Addr{}) // the session is over
 	want := Totals{Failures: 4, Clients: 1, Local: 1, Nameless: 2, Addressed: 1}
 	if c.Totals != want {
 		t.Errorf("got %+v, want %+v", c.Totals, want)
 	}
-	if cl := c.clients[addr]; cl == nil || cl.sum != 1 {
+	if cl := c.clients.get(keyOf(addr)); cl == nil || cl.sum != 1 {
 		t.Errorf("got %+v, want one failure of %v", cl, addr)
+	}
+}
+
+// Lines that tell of one attempt are one failure, of one class.
+func TestJoin(t *testing.T) {
+	const fail, least, hint, ok, bye = parse.Failure, parse.AtLeast, parse.Hint, parse.Success, parse.Disconnect
+	addr, other := netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8")
+	counted := parse.Event{Class: parse.Abort} // of a Disconnect: how many failures there were
+	tests := []struct {
+		name   string
+		events []parse.Event
+		want   Failures
+	}{
+		{"told before", []parse.Event{{Kind: least}, {Kind: fail}, {Kind: fail}}, Failures{2}},
+		{"told after", []parse.Event{{Kind: fail}, {Kind: least}}, Failures{1}},
+		{"told only so", []parse.Event{{Kind: least}, {Kind: least}}, Failures{1}},
+		{"all told", []parse.Event{{Kind: fail}, {Kind: fail}, {Kind: bye, Class: counted.Class, Each: 2}}, Failures{2}},
+		{"some not told", []parse.Event{{Kind: fail}, {Kind: bye, Class: counted.Class, Each: 3}}, Failures{1, 2}},
+		{"none told", []parse.Event{{Kind: bye, Class: counted.Class, Each: 3}}, Failures{0, 3}},
+		{"several in a line", []parse.Event{{Kind: fail, Each: 3}, {Kind: bye, Class: counted.Class, Each: 4}}, Failures{3, 1}},
+		{"the server's own", []parse.Event{{Kind: fail, Class: parse.Scan + 1}, {Kind: bye, Class: counted.Class, Each: 1}}, Failures{}},
+		{"hung up", []parse.Event{{Kind: hint, Class: parse.Abort}, {Kind: bye}}, Failures{0, 1}},
+		{"hung up, and no end", []parse.Event{{Kind: hint, Class: parse.Abort}}, Failures{0, 1}},
+		{"hung up after a failure", []parse.Event{{Kind: fail}, {Kind: hint, Class: parse.Abort}, {Kind: bye}}, Failures{1}},
+		{"hung up after a success", []parse.Event{{Kind: hint, Class: parse.Abort}, {Kind: bye, Class: counted.Class, Each: 0}}, Failures{}},
+		{"a scan", []parse.Event{{Kind: hint, Class: parse.Scan}, {Kind: hint, Class: parse.Scan}, {Kind: bye}}, Failures{0, 0, 0, 1}},
+		{"no scan, it has failed", []parse.Event{{Kind: fail}, {Kind: hint, Class: parse.Scan}, {Kind: bye}}, Failures{1}},
+		{"no scan, it has logged in", []parse.Event{{Kind: ok}, {Kind: hint, Class: parse.Scan}, {Kind: bye}}, Failures{}},
+		{"no scan, it has spoken", []parse.Event{{Kind: hint, Class: parse.Scan}, {Kind: bye, Spoke: true}}, Failures{}},
+		{"a process has another client", []parse.Event{{Kind: fail}, {Kind: bye, Addr: other, Class: counted.Class, Each: 1}}, Failures{1, 1}},
+		{"an end is the end", []parse.Event{{Kind: least}, {Kind: bye}, {Kind: least}}, Failures{2}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := rules()
+			r.Tries, r.Prefix4 = 0, 24
+			r.Classes = parse.Classes{true, true, true, true}
+			c := New(r)
+			for i, e := range tt.events {
+				e.Time, e.Session, e.Count = now.Unix()+int64(i)-60, 1, 1
+				if e.Each == 0 && e.Class != counted.Class {
+					e.Each = 1
+				}
+				if !e.Addr.IsValid() {
+					e.Addr = addr
+				}
+				c.Add([]parse.Event{e})
+			}
+			var got Failures
+			for _, p := range c.Banned() {
+				o, _ := c.Offender(p)
+				got = o.Failures
+			}
+			if got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
 	}
 }
 
@@ -209,7 +301,7 @@ func TestForetold(t *testing.T) {
 	} {
 		c := New(rules())
 		for _, kind := range tt.kinds {
-			c.Add(&parse.Event{Kind: kind, Time: now.Unix(), Session: 1, Addr: netip.MustParseAddr("203.0.113.7"), Count: 1, Each: 1})
+			c.Add([]parse.Event{{Kind: kind, Time: now.Unix(), Session: 1, Addr: netip.MustParseAddr("203.0.113.7"), Count: 1, Each: 1}})
 		}
 		if got := c.Totals.Failures; got != tt.want {
 			t.Errorf("%v: got %d failures, want %d", tt.kinds, got, tt.want)

@@ -16,6 +16,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -93,6 +94,7 @@ type File struct {
 	head       []byte // the beginning of its text
 	latest     int64  // a stamp in it, the latest that was seen; 0 if none was
 	age        int    // by its name
+	ahead      *ahead // its chunks, if they are read before it is its turn
 }
 
 // openFile opens a file. One that is there but cannot be opened is returned
@@ -163,15 +165,15 @@ type Totals struct {
 
 // Events yields the events of all logs, each log in its own order and the logs
 // side by side in the order of time, so that a window in time can slide over
-// them. An event is valid until the next. A file that can be read no further
-// is left there, and fail is called with the reason.
-func (s *Set) Events(total *Totals) iter.Seq[*parse.Event] {
-	return func(yield func(*parse.Event) bool) {
-		var open []*stream
+// them. They come in pieces that are valid until the next. A file that can be
+// read no further is left there, and fail is called with the reason.
+func (s *Set) Events(total *Totals) iter.Seq[[]parse.Event] {
+	return func(yield func([]parse.Event) bool) {
+		var open []*merging
 		for _, files := range s.logs {
 			next, stop := iter.Pull(s.chunks(files))
 			defer stop()
-			in := &stream{next: next, total: total}
+			in := &merging{next: next, total: total}
 			if in.advance() {
 				open = append(open, in)
 			}
@@ -184,10 +186,11 @@ func (s *Set) Events(total *Totals) iter.Seq[*parse.Event] {
 				}
 			}
 			in := open[first]
-			if !yield(&in.events[0]) {
+			n := in.before(open, first)
+			if !yield(in.events[:n]) {
 				return
 			}
-			in.events = in.events[1:]
+			in.events = in.events[n:]
 			if len(in.events) == 0 && !in.advance() {
 				open = append(open[:first], open[first+1:]...)
 			}
@@ -195,24 +198,78 @@ func (s *Set) Events(total *Totals) iter.Seq[*parse.Event] {
 	}
 }
 
-// chunks yields what is in the files, one after the other.
-func (s *Set) chunks(files []*File) iter.Seq[*parse.Chunk] {
-	return func(yield func(*parse.Chunk) bool) {
-		for _, f := range files {
-			text, err := f.start()
-			if err != nil {
-				s.failed(f, err)
-				continue
-			}
-			for c, err := range chunks(text, chunkSize, func() *parse.Parser { return s.parser(f) }) {
-				if err != nil {
-					s.failed(f, err)
-				} else if !yield(c) {
-					return
-				}
+// before returns how many events of a stream, which is the one with this number
+// and has the first of all, come before those of the others. Events of the same
+// time are in the order of the streams.
+func (s *merging) before(all []*merging, number int) int {
+	n := len(s.events)
+	for i, other := range all {
+		for k := 0; k < n && i != number; k++ {
+			if t := other.events[0].Time; s.events[k].Time > t || s.events[k].Time == t && i < number {
+				n = k
 			}
 		}
 	}
+	return n
+}
+
+// chunks yields what is in the files, one after the other.
+func (s *Set) chunks(files []*File) iter.Seq[*parse.Chunk] {
+	return func(yield func(*parse.Chunk) bool) {
+		workers := min(runtime.GOMAXPROCS(0), maxWorkers)
+		begun := 0
+		for i, f := range files {
+			for ; workers > 1 && begun < min(len(files), i+workers); begun++ {
+				g := files[begun]
+				if !g.regular() {
+					continue
+				}
+				if text, err := g.start(); err == nil && g.compressed {
+					g.ahead = readAhead(text, s.parser(g))
+					defer g.ahead.leave()
+				}
+			}
+			if !s.read(f, yield) {
+				return
+			}
+		}
+	}
+}
+
+// read yields what is in a file.
+func (s *Set) read(f *File, yield func(*parse.Chunk) bool) bool {
+	if f.ahead != nil {
+		for {
+			k, err := f.ahead.next()
+			switch {
+			case err != nil:
+				s.failed(f, err)
+				return true
+			case k == nil:
+				return true
+			case !yield(&k.Chunk):
+				return false
+			}
+			f.ahead.done(k)
+		}
+	}
+	text, err := f.start()
+	if err != nil {
+		s.failed(f, err)
+		return true
+	}
+	var in source = &stream{r: text}
+	if r, ok := f.in.(io.ReaderAt); ok && f.regular() && !f.compressed {
+		in = &file{r: r, size: f.info.Size()}
+	}
+	for c, err := range chunks(in, chunkSize, func() *parse.Parser { return s.parser(f) }) {
+		if err != nil {
+			s.failed(f, err)
+		} else if !yield(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // failed names the file of an error that does not.
@@ -224,16 +281,16 @@ func (s *Set) failed(f *File, err error) {
 	s.fail(err)
 }
 
-// stream is a log in the making of one stream of several.
-type stream struct {
+// merging is a log in the making of one stream of several.
+type merging struct {
 	next   func() (*parse.Chunk, bool)
 	events []parse.Event
-	end    parse.Event // of the chunk before
+	end    parse.End // of the chunk before
 	total  *Totals
 }
 
 // advance goes to the next chunk that has events, and is false at the end.
-func (s *stream) advance() bool {
+func (s *merging) advance() bool {
 	for {
 		c, ok := s.next()
 		if !ok {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -22,16 +23,16 @@ func newParser() *parse.Parser {
 }
 
 // flat lists the events of a log, read in pieces of size.
-func flat(t *testing.T, r io.Reader, size int) (list []string, lines, skipped int) {
+func flat(t *testing.T, in source, size int) (list []string, lines, skipped int) {
 	t.Helper()
-	var end parse.Event
-	for c, err := range chunks(r, size, newParser) {
+	var end parse.End
+	for c, err := range chunks(in, size, newParser) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		end = parse.Resolve(c, end)
 		for _, e := range c.Events {
-			list = append(list, fmt.Sprint(e.Kind, e.Count, e.Time, e.Session, e.Addr, string(e.Host), string(e.User)))
+			list = append(list, text(e))
 		}
 		lines += c.Lines
 		skipped += c.Skipped
@@ -39,35 +40,50 @@ func flat(t *testing.T, r io.Reader, size int) (list []string, lines, skipped in
 	return list, lines, skipped
 }
 
-// Whatever the size of the pieces, a log says the same.
+func text(e parse.Event) string {
+	return fmt.Sprint(e.Kind, e.Class, e.Count, e.Each, e.Time, e.Session, e.Addr, string(e.User))
+}
+
+// Whatever the size of the pieces and the number of workers, a log says the
+// same, whether it can be read at any place or only from the beginning.
 func TestChunkSize(t *testing.T) {
 	names, _ := filepath.Glob("../../regress/*.in")
 	var all []byte
-	for _, name := range names {
+	for i, name := range names {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(append(all, text...), '\n')
+		if i == 3 || i == 5 {
+			all = append(all, strings.Repeat("x", 3*chunkSize+i)+"\n"...)
+		}
 	}
-	all = bytes.Repeat(all, 1+3*chunkSize/len(all))
+	all = append(bytes.Repeat(all, 1+3*chunkSize/len(all)), "Nov 20 10:00:00 mail smtpd[1]: the end"...)
 	var c parse.Chunk
 	c.Text = all
 	newParser().Parse(&c)
-	parse.Resolve(&c, parse.Event{})
-	for _, size := range []int{2 * parse.MaxLine, 2*parse.MaxLine + 4099, chunkSize, 2 * len(all)} {
-		for _, r := range []io.Reader{bytes.NewReader(all), iotest.HalfReader(bytes.NewReader(all))} {
-			got, lines, skipped := flat(t, r, size)
-			if lines != c.Lines || skipped != c.Skipped || len(got) != len(c.Events) {
-				t.Fatalf("size %d: got %d lines, %d skipped, %d events; want %d, %d, %d",
-					size, lines, skipped, len(got), c.Lines, c.Skipped, len(c.Events))
-			}
-			for i, e := range c.Events {
-				want := fmt.Sprint(e.Kind, e.Count, e.Time, e.Session, e.Addr, string(e.Host), string(e.User))
-				if got[i] != want {
-					t.Fatalf("size %d, event %d: got %s, want %s", size, i, got[i], want)
-				}
-			}
+	parse.Resolve(&c, parse.End{})
+	var want []string
+	for _, e := range c.Events {
+		want = append(want, text(e))
+	}
+	check := func(workers, size int, what string, in source) {
+		got, lines, skipped := flat(t, in, size)
+		if lines != c.Lines || skipped != c.Skipped || !slices.Equal(got, want) {
+			t.Errorf("%d workers, %s, size %d: got %d lines, %d skipped, %d events; want %d, %d, %d",
+				workers, what, size, lines, skipped, len(got), c.Lines, c.Skipped, len(want))
+		}
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, workers := range []int{1, 2, 3, 8} {
+		runtime.GOMAXPROCS(workers)
+		for _, size := range []int{101, 1000, 4096, 2 * parse.MaxLine, chunkSize, len(all) - 1, len(all), 2 * len(all)} {
+			check(workers, size, "file", &file{r: bytes.NewReader(all), size: int64(len(all))})
+		}
+		for _, size := range []int{2 * parse.MaxLine, 2*parse.MaxLine + 4099, chunkSize, 2 * len(all)} {
+			check(workers, size, "stream", &stream{r: bytes.NewReader(all)})
+			check(workers, size, "slow stream", &stream{r: iotest.HalfReader(bytes.NewReader(all))})
 		}
 	}
 }
@@ -76,11 +92,48 @@ const connect = "Nov 20 %s mail smtpd[1]: 3c41a8f5b2d901f3 smtp connected addres
 
 func line(clock string, n int) string { return fmt.Sprintf(connect, clock, n) }
 
+// Several compressed files are read at once, and yet in order; more than is kept
+// of one that is not due. Who stops early, stops all of it.
+func TestAhead(t *testing.T) {
+	var names []string
+	var want []byte
+	for i := range 5 {
+		var z bytes.Buffer
+		w := gzip.NewWriter(&z)
+		for range 3 * maxAhead {
+			io.WriteString(w, line(fmt.Sprintf("1%d:00:00", i), i))
+			want = append(want, byte(i))
+		}
+		w.Close()
+		names = append(names, write(t, z.Bytes()))
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
+	for range 3 {
+		got, total, errs := events(t, time.Time{}, nil, names...)
+		if !slices.Equal(got, want) || len(errs) > 0 || total.Lines != len(want) {
+			t.Errorf("got %d events, %d lines, %v; want %d", len(got), total.Lines, errs, len(want))
+		}
+	}
+	before := runtime.NumGoroutine()
+	s := Open(names, nil, time.Time{}, func(*File) *parse.Parser { return newParser() }, nil)
+	var total Totals
+	for range s.Events(&total) {
+		break
+	}
+	for i := 0; runtime.NumGoroutine() > before; i++ {
+		if i > 1000 {
+			t.Fatalf("%d goroutines more than before", runtime.NumGoroutine()-before)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	s.Close()
+}
+
 // A line of any length is skipped, and the lines around it are read.
 func TestLongLines(t *testing.T) {
 	for _, n := range []int{parse.MaxLine - 10, parse.MaxLine + 1, chunkSize, 3*chunkSize + 7} {
 		long := "Nov 20 10:00:00 mail smtpd[1]: " + strings.Repeat("x", n) + "\n"
-		got, lines, skipped := flat(t, strings.NewReader(line("10:00:00", 1)+long+line("10:00:01", 2)), chunkSize)
+		got, lines, skipped := flat(t, &stream{r: strings.NewReader(line("10:00:00", 1) + long + line("10:00:01", 2))}, chunkSize)
 		if len(got) != 2 || lines != 3 || skipped != 1 {
 			t.Errorf("%d bytes: got %d events, %d lines, %d skipped; want 2, 3, 1", n, len(got), lines, skipped)
 		}
@@ -102,9 +155,11 @@ func events(t *testing.T, back time.Time, stdin io.Reader, names ...string) (lis
 	t.Helper()
 	s := Open(names, stdin, back, func(*File) *parse.Parser { return newParser() }, func(err error) { errs = append(errs, err) })
 	defer s.Close()
-	for e := range s.Events(&total) {
-		a := e.Addr.As4()
-		list = append(list, a[3])
+	for events := range s.Events(&total) {
+		for _, e := range events {
+			a := e.Addr.As4()
+			list = append(list, a[3])
+		}
 	}
 	return list, total, errs
 }
