@@ -41,7 +41,7 @@ clean:
 	rm -f ban_smtpd
 
 bench: all
-	sh regress/bench.sh ./ban_smtpd
+	${GO} run ./regress/bench ./ban_smtpd
 
 # Writes the .ok files of regress anew: review them with git diff.
 update: all
