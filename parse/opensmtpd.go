@@ -28,6 +28,9 @@ import (
 // it is not known where the one ends. That is why a login is not read from it.
 // What is read can only add to what the client itself is blamed for.
 func opensmtpd(msg []byte, _ *wanted, e *Event) bool {
+	if len(msg) <= smtpdEvent || string(msg[smtpdID:smtpdEvent]) != " smtp " {
+		return false
+	}
 	event, rest, _ := bytes.Cut(msg[smtpdEvent:], []byte(" "))
 	event = bytes.TrimPrefix(event, []byte("event="))
 	ok := false
@@ -64,7 +67,7 @@ const (
 // them aside at once saves a third of the time.
 func opensmtpdLook(msg []byte, w *wanted) bool {
 	if len(msg) <= smtpdEvent || string(msg[smtpdID:smtpdEvent]) != " smtp " {
-		return false
+		return len(msg) > 0 && msg[0] == 'm' // as of "message repeated"
 	}
 	switch msg[smtpdEvent] {
 	case 'a', 'c', 'd', 'e':

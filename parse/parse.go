@@ -73,7 +73,7 @@ type Event struct {
 // be of classes that are not wanted.
 type format struct {
 	parse func(msg []byte, w *wanted, e *Event) bool
-	look  func(msg []byte, w *wanted) bool // if not nil, says whether parse is worth its while
+	look  func(msg []byte, w *wanted) bool // if not nil, says whether parse is worth its while; of folded lines too
 	tags  []string                         // "/smtpd" is that of any instance: postfix/smtpd, postfix/submission/smtpd
 }
 
@@ -157,22 +157,27 @@ func (p *Parser) Parse(c *Chunk) {
 	c.Lines, c.Skipped = 0, 0
 	c.event, c.alone = false, true
 	for text := c.Text; len(text) > 0; {
-		line := text
-		if i := bytes.IndexByte(text, '\n'); i >= 0 {
-			line, text = text[:i], text[i+1:]
-		} else {
-			text = nil
+		// Mostly a line begins as the one before did.
+		n := len(p.left)
+		if n == 0 || len(text) <= n || string(text[:n]) != string(p.left) {
+			n = 0
 		}
+		line, rest := text, []byte(nil)
+		if i := bytes.IndexByte(text[n:], '\n'); i >= 0 {
+			line, rest = text[:n+i], text[n+i+1:]
+		}
+		text = rest
 		c.Lines++
-		var msg []byte
-		if n := len(p.left); n > 0 && len(line) > n && len(line) <= MaxLine && string(line[:n]) == string(p.left) {
-			msg = line[n:]
-		} else if msg = p.cut(line, c); msg == nil {
-			continue
+		if n == 0 || len(line) > MaxLine {
+			msg := p.cut(line, c)
+			if msg == nil {
+				continue
+			}
+			n = len(line) - len(msg)
 		}
 		c.event, c.alone = false, false
-		if p.line.format != nil {
-			p.parse(msg, c)
+		if f := p.line.format; f != nil && (f.look == nil || f.look(line[n:], &p.wanted)) {
+			p.parse(line[n:], c)
 		}
 	}
 }
@@ -180,9 +185,6 @@ func (p *Parser) Parse(c *Chunk) {
 // parse adds the event of a message, if it is one.
 func (p *Parser) parse(msg []byte, c *Chunk) {
 	msg, n := unfold(msg)
-	if look := p.line.format.look; look != nil && !look(msg, &p.wanted) {
-		return
-	}
 	// In its place, as an Event of its own would be allocated for each line.
 	c.Events = append(c.Events, Event{Time: p.when, Count: n, Each: 1, Session: p.line.process})
 	e := &c.Events[len(c.Events)-1]
