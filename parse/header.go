@@ -24,6 +24,7 @@ var hostSeed = maphash.MakeSeed()
 //	HOST TAG[PID]: MESSAGE              syslogd(8), rsyslog
 //	TAG[PID]: MESSAGE                   forwarded without a host name
 //	HOST FACILITY.LEVEL TAG: MESSAGE    busybox; FreeBSD's syslogd -v, in <>
+//	HOST PROGRAM PID - - MESSAGE        RFC 5424, FreeBSD's syslogd -O rfc5424
 //
 // The tag is the first word that ends in a colon, and at most the third.
 // What stands right of it may be a client's and is not looked at.
@@ -32,32 +33,17 @@ func (p *Parser) cutHeader(rest []byte) (msg []byte, ok bool) {
 	if n := len(p.head); n > 0 && len(rest) > n && bytes.Equal(rest[:n], p.head) {
 		return rest[n:], true
 	}
-	host, after, ok := word(rest)
+	var host, name []byte
+	var pid uint32
+	if p.stamp.rfc5424 {
+		host, name, pid, msg, ok = header5424(rest)
+	} else {
+		host, name, pid, msg, ok = headerBSD(rest)
+	}
 	if !ok {
 		return nil, false
 	}
-	tag := host
-	if isTag(tag) {
-		host = nil
-	} else {
-		if tag, after, ok = word(after); !ok {
-			return nil, false
-		}
-		if !isTag(tag) && isPriority(tag) {
-			if tag, after, ok = word(after); !ok {
-				return nil, false
-			}
-		}
-		if !isTag(tag) {
-			return nil, false
-		}
-	}
-	if len(after) == 0 || after[0] != ' ' {
-		return nil, false
-	}
-	msg = after[1:]
 	p.head = append(p.head[:0], rest[:len(rest)-len(msg)]...)
-	name, pid := program(tag)
 	p.line = header{host: hostNumber(host)}
 	for i := range formats {
 		if f := &formats[i]; f.is(name) {
@@ -66,6 +52,36 @@ func (p *Parser) cutHeader(rest []byte) (msg []byte, ok bool) {
 		}
 	}
 	return msg, true
+}
+
+func headerBSD(rest []byte) (host, name []byte, pid uint32, msg []byte, ok bool) {
+	host, after, ok := word(rest)
+	tag := host
+	if isTag(tag) {
+		host = nil
+	} else if ok {
+		if tag, after, ok = word(after); ok && !isTag(tag) && isPriority(tag) {
+			tag, after, ok = word(after)
+		}
+	}
+	if !ok || !isTag(tag) || len(after) == 0 || after[0] != ' ' {
+		return nil, nil, 0, nil, false
+	}
+	name, pid = program(tag)
+	return host, name, pid, after[1:], true
+}
+
+func header5424(rest []byte) (host, name []byte, pid uint32, msg []byte, ok bool) {
+	host, rest, _ = word(rest)
+	name, rest, _ = word(rest)
+	process, rest, _ := word(rest)
+	_, rest, _ = word(rest) // the kind of message
+	data, rest, ok := word(rest)
+	if !ok || string(data) != "-" || len(rest) == 0 {
+		return nil, nil, 0, nil, false
+	}
+	pid, _ = number(process)
+	return host, name, pid, rest[1:], true
 }
 
 // word returns the word after one space, and what follows it.

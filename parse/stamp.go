@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bytes"
 	"slices"
 	"time"
 )
@@ -17,6 +18,8 @@ type stamps struct {
 	zone   [6]byte
 	base   int64 // Unix seconds when that minute began
 	isoEnd int   // 0: minute is of a BSD stamp; otherwise the length of zone
+
+	rfc5424 bool // the line before was in that form
 }
 
 // bsd is how long "Nov 21 00:16:35" is, and iso "2026-11-21T00:16:35".
@@ -26,14 +29,23 @@ const (
 )
 
 // cut returns the time that a line begins with, in Unix seconds, and the rest
-// of the line, with its leading space. Two forms are in use:
+// of the line, with its leading space. Two forms are in use, and a third where the
+// second follows the priority:
 //
 //	Nov 21 00:16:35                     syslogd(8), local time, no year
 //	2026-11-21T00:16:35.123456+01:00    syslogd -Z, and rsyslog; or Z
+//	<22>1 2026-11-21T00:16:35…          FreeBSD's syslogd -O rfc5424
 //
 // A day of one digit has two spaces before it, or one in a log that was copied
 // out of a web page, as some of fail2ban's and CrowdSec's samples were.
 func (s *stamps) cut(line []byte) (when int64, rest []byte, ok bool) {
+	if s.rfc5424 = len(line) > 0 && line[0] == '<'; s.rfc5424 {
+		var version bool
+		_, line = number(line[1:])
+		if line, version = bytes.CutPrefix(line, []byte(">1 ")); !version {
+			return 0, nil, false
+		}
+	}
 	if len(line) > bsd && line[3] == ' ' && line[bsd] == ' ' {
 		when, ok = s.parseBSD(line[:bsd])
 		return when, line[bsd:], ok
