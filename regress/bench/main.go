@@ -291,7 +291,7 @@ func (b *bench) curve() error {
 	for _, mb := range []int{10, 40, 160, 640, 2560, 4096} {
 		list = append(list, size{"attack", mb})
 	}
-	for _, kind := range []string{"session", "users", "names", "connects", "line"} {
+	for _, kind := range []string{"session", "users", "addresses", "names", "connects", "line"} {
 		list = append(list, size{kind, 100}, size{kind, 1000})
 	}
 	for _, s := range list {

@@ -14,7 +14,7 @@ import (
 func main() {
 	mb := flag.Int("mb", 100, "megabytes")
 	kind := flag.String("kind", "attack", "attack: a third of the lines matter; delivery: a fiftieth; or what a hostile "+
-		"client may do: session, users, names, connects, line")
+		"client may do: session, users, addresses, names, connects, line")
 	clients := flag.Int("clients", 20000, "different addresses that attack")
 	seed := flag.Uint64("seed", 1, "seed")
 	flag.Parse()
@@ -45,6 +45,10 @@ func main() {
 			id := g.rng.Uint64()
 			g.line(id, "smtp connected address=198.18.0.1 host=<unknown>")
 			g.line(id, "smtp authentication user=u%d result=permfail", id)
+		case "addresses": // each another
+			id := g.rng.Uint64()
+			g.line(id, "smtp connected address=%d.%d.%d.%d host=<unknown>", 1+id>>56%223, id>>16&255, id>>8&255, id&255)
+			g.line(id, "smtp authentication user=root result=permfail")
 		case "names": // of 8 KB
 			id := g.rng.Uint64()
 			g.line(id, "smtp connected address=198.18.%d.%d host=<unknown>", id>>8&255, id&255)
