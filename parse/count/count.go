@@ -72,16 +72,17 @@ const (
 // bytes, 44 more for each five failures after the first five in its window, and
 // 128 more when it is over the limit.
 const (
-	// maxClients is how many are remembered at least, and twice that at most;
+	// maxClients is how many are remembered at least, and twice that at most,
+	// which fill seven eighths of a table of a million;
 	// after that those that have not failed for longest are forgotten, unless
 	// they are over the limit and there are less than maxClients of these.
-	maxClients = 1 << 19
+	maxClients = 450_000
 
 	// maxSessions is the same for open sessions. smtpd(8) has one for each
 	// connection, so a busy server has some hundreds. A log whose sessions never
 	// end, as of a daemon that was killed again and again, must not take all
 	// memory.
-	maxSessions = 1 << 13
+	maxSessions = 7000
 
 	maxKnown = 2 << 20 // bytes of the different names that are kept to be shown
 )
