@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 )
 
@@ -31,8 +32,7 @@ func opensmtpd(msg []byte, _ *wanted, e *Event) bool {
 	if len(msg) <= smtpdEvent || string(msg[smtpdID:smtpdEvent]) != " smtp " {
 		return false
 	}
-	event, rest, _ := bytes.Cut(msg[smtpdEvent:], []byte(" "))
-	event = bytes.TrimPrefix(event, []byte("event="))
+	event, rest := smtpdWord(msg[smtpdEvent:])
 	ok := false
 	switch string(event) {
 	case "connected":
@@ -55,6 +55,25 @@ func opensmtpd(msg []byte, _ *wanted, e *Event) bool {
 		e.Session, ok = hex(msg[:smtpdID])
 	}
 	return ok
+}
+
+// smtpdWord returns the name of an event, and what follows it. The frequent ones
+// are known by their letter, so that their length need not be searched.
+func smtpdWord(text []byte) (event, rest []byte) {
+	n := 0
+	switch text[0] {
+	case 'a':
+		n = len("authentication")
+	case 'c':
+		n = len("connected")
+	case 'd':
+		n = len("disconnected")
+	}
+	if n > 0 && len(text) > n && text[n] == ' ' {
+		return text[:n], text[n+1:]
+	}
+	event, rest, _ = bytes.Cut(text, []byte(" "))
+	return bytes.TrimPrefix(event, []byte("event=")), rest
 }
 
 // The session's number, and where the event begins.
@@ -170,18 +189,22 @@ func smtpdAddress(field []byte) (netip.Addr, bool) {
 
 // hex reads 16 lower-case hex digits, as printf's %016llx writes them.
 func hex(b []byte) (n uint64, ok bool) {
-	var wrong byte
-	for _, c := range b {
-		digit := hexDigit[c] - 1
-		wrong |= digit
-		n = n<<4 | uint64(digit)
-	}
-	return n, wrong < 16
+	upper, okUpper := hex8(binary.BigEndian.Uint64(b))
+	lower, okLower := hex8(binary.BigEndian.Uint64(b[8:]))
+	return upper<<32 | lower, okUpper && okLower
 }
 
-// hexDigit has the value of a digit plus one, and 0 for what is none. A branch
-// for each digit took a sixth of all time.
-var hexDigit = [256]byte{
-	'0': 1, '1': 2, '2': 3, '3': 4, '4': 5, '5': 6, '6': 7, '7': 8, '8': 9, '9': 10,
-	'a': 11, 'b': 12, 'c': 13, 'd': 14, 'e': 15, 'f': 16,
+// hex8 reads eight at once, a byte for each, which takes half the time of one
+// after the other. To add to a byte so that its highest bit is set, or is not,
+// compares it with a number; below 0x80 there is no carry to the next.
+func hex8(x uint64) (n uint64, ok bool) {
+	const each, high = 0x0101010101010101, 0x80 * 0x0101010101010101
+	digit, letter := x^0x30*each, x^0x60*each // 0 to 9, 1 to 6
+	isDigit := ^(digit + (0x7f-9)*each) & high
+	isLetter := (letter + 0x7f*each) &^ (letter + (0x7f-6)*each) & high
+	n = x&(0x0f*each) + isLetter>>7*9
+	n = (n | n>>4) & 0x00ff00ff00ff00ff
+	n = (n | n>>8) & 0x0000ffff0000ffff
+	n = (n | n>>16) & 0x00000000ffffffff
+	return n, x&high == 0 && isDigit|isLetter == high
 }

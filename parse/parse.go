@@ -10,6 +10,7 @@ package parse
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -186,8 +187,12 @@ func (p *Parser) Parse(c *Chunk) {
 func (p *Parser) parse(msg []byte, c *Chunk) {
 	msg, n := unfold(msg)
 	// In its place, as an Event of its own would be allocated for each line.
-	c.Events = append(c.Events, Event{Time: p.when, Count: n, Each: 1, Session: p.line.process})
+	if len(c.Events) == cap(c.Events) {
+		c.Events = slices.Grow(c.Events, 64)
+	}
+	c.Events = c.Events[:len(c.Events)+1]
 	e := &c.Events[len(c.Events)-1]
+	*e = Event{Time: p.when, Count: n, Each: 1, Session: p.line.process}
 	if !p.line.format.parse(msg, &p.wanted, e) || !p.wanted[e.Class] && e.Kind != Disconnect {
 		c.Events = c.Events[:len(c.Events)-1]
 		return

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,21 @@ func TestOwn(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: got %q, want %q", line, got, want)
+		}
+	}
+}
+
+func TestHex(t *testing.T) {
+	good := "0123456789abcdef"
+	for i := range 16 {
+		for c := range 256 {
+			text := []byte(good)
+			text[i] = byte(c)
+			want, err := strconv.ParseUint(string(text), 16, 64)
+			wantOK := err == nil && !bytes.ContainsAny(text, "ABCDEF_+-")
+			if got, ok := hex(text); ok != wantOK || ok && got != want {
+				t.Errorf("%q: got %x, %v; want %x, %v", text, got, ok, want, wantOK)
+			}
 		}
 	}
 }
