@@ -100,28 +100,27 @@ func opensmtpdLook(msg []byte, w *wanted) bool {
 // smtpdConnected reads address=ADDR host=NAME. NAME is the client's reverse
 // DNS, and stands right of what is read.
 func smtpdConnected(rest []byte, e *Event) bool {
-	addr, host, _ := bytes.Cut(rest, []byte(" "))
-	if !bytes.HasPrefix(host, []byte("host=")) {
+	const next = " host="
+	n := bytes.IndexByte(rest, ' ')
+	if n < 0 || len(rest) < n+len(next) || string(rest[n:n+len(next)]) != next {
 		return false
 	}
 	var ok bool
 	e.Kind = Connect
-	e.Addr, ok = smtpdAddress(addr)
+	e.Addr, ok = smtpdAddress(rest[:n])
 	return ok
 }
 
 // smtpdAuthentication reads user=USER result=RESULT, and the older form with
 // address=ADDR host=NAME between the two.
 func smtpdAuthentication(rest []byte, e *Event) bool {
-	rest, ok := bytes.CutPrefix(rest, []byte("user="))
-	if !ok {
+	const prefix = "user="
+	n := bytes.IndexByte(rest, ' ')
+	if n < len(prefix) || string(rest[:len(prefix)]) != prefix {
 		return false
 	}
 	var result []byte
-	e.User, result, ok = bytes.Cut(rest, []byte(" "))
-	if !ok {
-		return false
-	}
+	e.User, result = rest[len(prefix):n], rest[n+1:]
 	if smtpdResult(result, e) {
 		return true
 	}
@@ -130,6 +129,7 @@ func smtpdAuthentication(rest []byte, e *Event) bool {
 	if !bytes.HasPrefix(host, []byte("host=")) || !smtpdResult(result, e) {
 		return false
 	}
+	var ok bool
 	e.Addr, ok = smtpdAddress(addr)
 	return ok
 }
@@ -172,10 +172,11 @@ func smtpdFailedCommand(rest []byte, e *Event) bool {
 // writes it: 192.0.2.1, [2001:db8::1], before 6.6 IPv6:2001:db8::1, and for a
 // client on this host's own socket local, which gives no address and is true.
 func smtpdAddress(field []byte) (netip.Addr, bool) {
-	text, ok := bytes.CutPrefix(field, []byte("address="))
-	if !ok {
+	const prefix = "address="
+	if len(field) < len(prefix) || string(field[:len(prefix)]) != prefix {
 		return netip.Addr{}, false
 	}
+	text := field[len(prefix):]
 	if string(text) == "local" {
 		return netip.Addr{}, true
 	}
