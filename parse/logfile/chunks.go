@@ -30,6 +30,9 @@ func chunks(in source, size int, parser func() *parse.Parser) iter.Seq2[*parse.C
 	return func(yield func(*parse.Chunk, error) bool) {
 		workers := min(runtime.GOMAXPROCS(0), maxWorkers)
 		n := 2*workers + 1
+		if workers == 1 {
+			n = 1 // and always in the cache
+		}
 		q := queue{in: in, free: make(chan *piece, n), order: make(chan *piece, n)}
 		for range n {
 			q.free <- &piece{buf: make([]byte, 0, size+room), parsed: make(chan struct{}, 1)}
