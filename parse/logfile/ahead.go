@@ -36,12 +36,11 @@ func readAhead(text io.Reader, parser *parse.Parser) *ahead {
 	a := &ahead{}
 	a.change.L = &a.mu
 	go func() {
-		in := stream{r: text}
-		buf := make([]byte, 0, chunkSize)
+		in, buf := stream{r: text}, make([]byte, 0, chunkSize)
+		var text parse.Chunk
 		for err := error(nil); err == nil && a.wanted(); {
 			// Several at a time: to wake somebody up takes as long as to parse.
 			var list []*kept
-			var text parse.Chunk
 			for events := 0; err == nil && events < maxAhead/4; {
 				k := a.unused()
 				text.Text, err = in.lines(buf[:0])

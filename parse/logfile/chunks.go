@@ -22,10 +22,10 @@ const maxWorkers = 4
 // chunks yields the text of a log in pieces of whole lines, parsed, in order. A
 // chunk is valid until the next. size is at least twice parse.MaxLine.
 //
-// All goroutines of the program are here. Each reads a piece and parses it while
-// it is in the cache, and so does the caller's whenever there is nothing to
-// yield: there are no more of them than processors, and none waits while there
-// is something to do.
+// All goroutines of the program are here and in readAhead. Each reads a piece and
+// parses it while it is in the cache, and so does the caller's whenever there is
+// nothing to yield: there are no more of them than processors, and none waits
+// while there is something to do.
 func chunks(in source, size int, parser func() *parse.Parser) iter.Seq2[*parse.Chunk, error] {
 	return func(yield func(*parse.Chunk, error) bool) {
 		workers := min(runtime.GOMAXPROCS(0), maxWorkers)
