@@ -232,7 +232,8 @@ func (c *Counter) settleActs() {
 		acts[i].slot = uint32(c.clients.home(k))
 	}
 	for i := range acts {
-		seen += c.clients.slots[acts[i].slot].era
+		s := &c.clients.slots[acts[i].slot]
+		seen += uint32(s.key[0]) + uint32(s.val.bits) // both ends, as it may lie in two lines
 	}
 	for i := range acts {
 		k, _ := c.clientKey(acts[i].addr)
@@ -241,7 +242,8 @@ func (c *Counter) settleActs() {
 		at = append(at, s.val.last, s.val.ban)
 	}
 	for i := 0; i < len(at); i += 2 {
-		seen += c.blocks.at(at[i]).next
+		b := c.blocks.at(at[i])
+		seen += b.fails[0].time + b.next
 	}
 	for i := 1; i < len(at); i += 2 {
 		seen += c.bans.at(at[i]).since
