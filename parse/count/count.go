@@ -218,6 +218,13 @@ type act struct {
 	class parse.Class
 }
 
+// act remembers what a client did, to be settled with the others.
+func (c *Counter) act(a act) {
+	k, _ := c.clientKey(a.addr)
+	a.slot = uint32(c.clients.home(k))
+	c.acts = append(c.acts, a)
+}
+
 // settleActs judges what clients did.
 //
 // What is known of twenty thousand of them does not fit a cache, and to wait for
@@ -227,10 +234,6 @@ type act struct {
 // their windows and bans. That took an event from 140 ns to 90 (BenchmarkAdd).
 func (c *Counter) settleActs() {
 	acts, at, seen := c.acts, c.at[:0], uint32(0)
-	for i := range acts {
-		k, _ := c.clientKey(acts[i].addr)
-		acts[i].slot = uint32(c.clients.home(k))
-	}
 	for i := range acts {
 		s := &c.clients.slots[acts[i].slot]
 		seen += uint32(s.key[0]) + uint32(s.val.bits) // both ends, as it may lie in two lines
@@ -288,7 +291,7 @@ func (c *Counter) session(e *parse.Event, when int64) {
 	case parse.Success:
 		s.spoke = true
 		if s.known && s.addr != (key{}) {
-			c.acts = append(c.acts, act{addr: s.addr, time: seconds(when), user: c.names.number(e.User)})
+			c.act(act{addr: s.addr, time: seconds(when), user: c.names.number(e.User)})
 		}
 	case parse.Disconnect:
 		c.settle(e, s, when)
@@ -332,7 +335,7 @@ func (c *Counter) failure(class parse.Class, user []byte, s *session, n uint32, 
 		return
 	}
 	c.Totals.Addressed += int(n)
-	c.acts = append(c.acts, act{addr: s.addr, time: seconds(when), n: n, user: c.names.number(user), class: class})
+	c.act(act{addr: s.addr, time: seconds(when), n: n, user: c.names.number(user), class: class})
 }
 
 // clientKey returns the first address of the prefix that addr is counted as, and
