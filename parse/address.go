@@ -52,8 +52,8 @@ func clientPort(text []byte) (netip.Addr, bool) {
 	return address(addr)
 }
 
-// field returns what follows the last " NAME" of text: its right end, which no
-// client can have written if what comes after NAME has a form that is checked.
+// lastField cuts text around the last name in it. What is right of that no client
+// can have written, if it has a form that is checked.
 func lastField(text []byte, name string) (left, right []byte, ok bool) {
 	i := bytes.LastIndex(text, []byte(name))
 	if i < 0 {

@@ -74,7 +74,7 @@ type Event struct {
 // be of classes that are not wanted.
 type format struct {
 	parse func(msg []byte, w *wanted, e *Event) bool
-	look  func(msg []byte, w *wanted) bool // if not nil, says whether parse is worth its while; of folded lines too
+	look  func(msg []byte, w *wanted) bool // if not nil, says whether parse is worth its while
 	tags  []string                         // "/smtpd" is that of any instance: postfix/smtpd, postfix/submission/smtpd
 }
 
@@ -177,15 +177,16 @@ func (p *Parser) Parse(c *Chunk) {
 			n = len(line) - len(msg)
 		}
 		c.event, c.alone = false, false
-		if f := p.line.format; f != nil && (f.look == nil || f.look(line[n:], &p.wanted)) {
-			p.parse(line[n:], c)
+		if f := p.line.format; f != nil {
+			if msg, n := unfold(line[n:]); f.look == nil || f.look(msg, &p.wanted) {
+				p.parse(msg, n, c)
+			}
 		}
 	}
 }
 
-// parse adds the event of a message, if it is one.
-func (p *Parser) parse(msg []byte, c *Chunk) {
-	msg, n := unfold(msg)
+// parse adds the event of a message that was logged n times, if it is one.
+func (p *Parser) parse(msg []byte, n uint32, c *Chunk) {
 	// In its place, as an Event of its own would be allocated for each line.
 	if len(c.Events) == cap(c.Events) {
 		c.Events = slices.Grow(c.Events, 64)

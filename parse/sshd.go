@@ -19,8 +19,9 @@ import (
 // also "Connection reset by", "Disconnected from" and "Disconnecting". Until 7.5
 // ssh2 may be ssh1, and until 7.2 some lines have no port. An invalid USER may be
 // anything but control bytes, so the address is read from the right end. One
-// that exists has no blank, so it is read from the left: the end of KEY is a
-// certificate's name, which is its owner's choice, and cut when it is long.
+// that exists has no blank, so it is read from the left: KEY may have a
+// certificate's name in it, which is its owner's choice, and the line is cut when
+// that is long.
 //
 // A refused attempt has a line of its own, or none, as for most public keys. Of
 // the lines without a method there are several in a session; all that they say
@@ -70,7 +71,8 @@ func sshdFailed(text []byte, e *Event) bool {
 	}
 	user, invalid := bytes.CutPrefix(rest, []byte("invalid user "))
 	if !invalid {
-		return sshdKnownFrom(rest, e)
+		_, ok = sshdKnownFrom(rest, e)
+		return ok
 	}
 	if s := string(method); s != "publickey" && s != "hostbased" {
 		return sshdUserFrom(user, "", " ssh2", e) || sshdUserFrom(user, "", " ssh1", e)
@@ -136,14 +138,12 @@ func sshdUserFrom(text []byte, begins, ends string, e *Event) bool {
 // sshdAccepted reads METHOD for USER from ADDR port N ssh2[: KEY].
 func sshdAccepted(text []byte, e *Event) bool {
 	_, rest, ok := bytes.Cut(text, []byte(" for "))
-	if !ok || !sshdKnownFrom(rest, e) {
+	if !ok {
 		return false
 	}
-	e.Kind = Success
-	_, client, _ := bytes.Cut(rest, []byte(" from "))
-	client, _, _ = bytes.Cut(client, []byte(" ssh2"))
-	e.Session = sshdConnection(client)
-	return true
+	client, ok := sshdKnownFrom(rest, e)
+	e.Kind, e.Session = Success, sshdConnection(client)
+	return ok
 }
 
 // sshdConnection is the session of a connection whose lines are of several
@@ -154,19 +154,20 @@ func sshdConnection(client []byte) uint64 {
 	return h.Sum64()
 }
 
-// sshdKnownFrom reads USER from ADDR port N ssh2[: KEY], where USER exists.
-func sshdKnownFrom(text []byte, e *Event) bool {
+// sshdKnownFrom reads USER from ADDR port N ssh2[: KEY], where USER exists, and
+// returns "ADDR port N".
+func sshdKnownFrom(text []byte, e *Event) (client []byte, ok bool) {
 	user, rest, ok := bytes.Cut(text, []byte(" from "))
 	if !ok {
-		return false
+		return nil, false
 	}
-	client, version, ok := bytes.Cut(rest, []byte(" ssh"))
-	if !ok || !bytes.HasPrefix(version, []byte("2")) && !bytes.HasPrefix(version, []byte("1")) {
-		return false
+	client, version, _ := bytes.Cut(rest, []byte(" ssh"))
+	if len(version) == 0 || version[0] != '1' && version[0] != '2' {
+		return nil, false
 	}
 	e.User = user
 	e.Addr, ok = clientPort(client)
-	return ok
+	return client, ok
 }
 
 // sshdClient reads ADDR port N, or ADDR as until 7.2.

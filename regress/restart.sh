@@ -8,13 +8,6 @@ run() {
 	calls >/dev/null
 	pf 0 -t bot -T show
 }
-bot() { # SECONDS-AGO ADDRESS ID
-	stamp=$(iso "$1")
-	echo "$stamp mail smtpd[1]: $3 smtp connected address=$2 host=<unknown>"
-	for n in 1 2 3 4 5 6 7 8 9 0 1 2; do
-		echo "$stamp mail smtpd[1]: $3 smtp authentication user=u$n result=permfail"
-	done
-}
 bot 36000 203.0.113.1 3c41a8f5b2d90001 >"$tmp/log"
 bot 172800 203.0.113.2 3c41a8f5b2d90002 | gzip >"$tmp/log.0.gz"
 bot 400000 203.0.113.4 3c41a8f5b2d90004 | gzip >"$tmp/log.1.gz"

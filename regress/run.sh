@@ -66,6 +66,15 @@ iso() {
 	}'
 }
 
+# bot SECONDS ADDRESS ID prints twelve failures of a session, so long ago.
+bot() {
+	stamp=$(iso "$1")
+	echo "$stamp mail smtpd[1]: $3 smtp connected address=$2 host=<unknown>"
+	for n in 1 2 3 4 5 6 7 8 9 0 1 2; do
+		echo "$stamp mail smtpd[1]: $3 smtp authentication user=u$n result=permfail"
+	done
+}
+
 run_in() {
 	fresh
 	ignore=/dev/null
