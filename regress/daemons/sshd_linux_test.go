@@ -118,7 +118,7 @@ func sshdStart(m *machine) error {
 // sshdPenalises says whether this sshd has PerSourcePenalties.
 func sshdPenalises(m *machine) bool {
 	out, _ := m.command("/usr/sbin/sshd", "-T").Output()
-	return bytes.Contains(out, []byte("persourcepenalties"))
+	return bytes.Contains(bytes.ToLower(out), []byte("persourcepenalties"))
 }
 
 // sshdListen starts an instance, and returns when it listens.
