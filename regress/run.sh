@@ -108,7 +108,7 @@ run_sh() {
 }
 
 failed=0 passed=0
-[ $# -gt 0 ] || set -- $(ls *.in *.sh | sed -n 's/\.in$//p; /^run\.sh$/d; /^bench\.sh$/d; s/\.sh$//p')
+[ $# -gt 0 ] || set -- $(ls *.in *.sh | sed -n 's/\.in$//p; /^run\.sh$/d; s/\.sh$//p')
 for c; do
 	rm -rf "$tmp"
 	mkdir "$tmp" || exit 1

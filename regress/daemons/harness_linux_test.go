@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ban_smtpd/regress/recorded"
 )
 
 const (
@@ -33,6 +35,10 @@ const (
 	longest = 5 * time.Minute // of the whole attack
 	skipped = 3               // exit status: the namespaces lack something
 )
+
+const packages = "postfix,sasl2-bin,libsasl2-modules," +
+	"dovecot-core,dovecot-imapd,dovecot-pop3d,dovecot-submissiond,dovecot-managesieved,dovecot-sieve," +
+	"openssh-server,openssh-client,rsyslog,openssl"
 
 // daemons are started in this order, and then attacked all at once.
 var daemons = []daemon{postfix, dovecot, sshd}
@@ -122,7 +128,7 @@ func TestAttack(t *testing.T) {
 
 func attack(t *testing.T, suite, folder string) {
 	root := "/var/tmp/ban_smtpd-daemons-" + suite
-	if out, err := exec.Command("sh", "root.sh", suite, root).CombinedOutput(); err != nil {
+	if out, err := exec.Command("sh", "../recorded/root.sh", suite, root, "/usr/sbin/sshd", packages).CombinedOutput(); err != nil {
 		skip(t, "SKIPPED: no "+root+": "+strings.TrimSpace(string(out)))
 	}
 	dir := t.TempDir()
@@ -187,7 +193,7 @@ func keep(t *testing.T, base, folder string) {
 	}
 	files, _ := filepath.Glob(base + ".*")
 	for _, file := range files {
-		if err := os.WriteFile(filepath.Join(folder, filepath.Base(file)), read(t, file), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, filepath.Base(file)), recorded.Read(t, file), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,18 +1,13 @@
 #!/bin/sh
-# root.sh [suite [folder]]: makes the Debian that the test in this folder
-# attacks, with Postfix, saslauthd, Dovecot, sshd and rsyslog, unless it is
-# there. Needs root.
+# root.sh suite folder program packages: makes the Debian that a test attacks,
+# with these packages, unless it is there: then the program is in it. Needs root.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
-suite=${1:-bookworm}
-root=${2:-${ROOT:-/var/tmp/ban_smtpd-daemons-$suite}}
-packages=postfix,sasl2-bin,libsasl2-modules,dovecot-core,dovecot-imapd,dovecot-pop3d
-packages=$packages,dovecot-submissiond,dovecot-managesieved,dovecot-sieve
-packages=$packages,openssh-server,openssh-client,rsyslog,openssl
+suite=$1 root=$2 probe=$3 packages=$4
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 
-[ -x "$root/usr/sbin/sshd" ] && [ -x "$root/usr/sbin/rsyslogd" ] && exit 0
+[ -x "$root$probe" ] && [ -x "$root/usr/sbin/rsyslogd" ] && exit 0
 
 fail() {
 	echo "root.sh: $1" >&2
@@ -52,4 +47,4 @@ if ! unshare --mount --uts --pid --fork debootstrap --variant=minbase --keyring=
 fi
 rm -rf -- "$new"/var/cache/apt/archives/*.deb
 chmod 755 "$new"
-mv -T -- "$new" "$root" 2>/dev/null || [ -x "$root/usr/sbin/sshd" ]
+mv -T -- "$new" "$root" 2>/dev/null || [ -x "$root$probe" ]
