@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -33,7 +31,6 @@ const (
 	insideDir   = "BAN_SMTPD_INSIDE_DIR"
 
 	longest = 5 * time.Minute // of the whole attack
-	skipped = 3               // exit status: the namespaces lack something
 )
 
 const packages = "postfix,sasl2-bin,libsasl2-modules," +
@@ -71,11 +68,16 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	chosen := choose()
-	machine, err := setUp(suite, root, dir, chosen)
+	addrs := []netip.Addr{server4, server6}
+	for _, d := range chosen {
+		addrs = append(addrs, d.addrs()...)
+	}
+	merged, err := recorded.SetUp(root, dir, addrs)
 	if err != nil {
 		fmt.Println("SKIPPED:", err)
-		os.Exit(skipped)
+		os.Exit(recorded.Skipped)
 	}
+	machine := &machine{root: merged, dir: dir, suite: suite}
 	if err := machine.run(chosen); err != nil {
 		fmt.Println(err)
 		log, _ := os.ReadFile(machine.root + "/var/log/bsd")
@@ -105,15 +107,6 @@ func choose() []daemon {
 // logs as test data. To work on one daemon, BAN_SMTPD_DAEMONS=postfix attacks no
 // other, and BAN_SMTPD_UPDATE=/a/folder keeps the log there.
 func TestAttack(t *testing.T) {
-	if os.Getuid() != 0 {
-		skip(t, "SKIPPED: not root")
-	}
-	if testing.Short() {
-		skip(t, "SKIPPED: -short")
-	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		skip(t, "SKIPPED: no ip, which is in iproute2")
-	}
 	folder := os.Getenv("BAN_SMTPD_UPDATE")
 	if folder == "1" {
 		folder = "testdata"
@@ -128,14 +121,9 @@ func TestAttack(t *testing.T) {
 
 func attack(t *testing.T, suite, folder string) {
 	root := "/var/tmp/ban_smtpd-daemons-" + suite
-	if out, err := exec.Command("sh", "../recorded/root.sh", suite, root, "/usr/sbin/sshd", packages).CombinedOutput(); err != nil {
-		skip(t, "SKIPPED: no "+root+": "+strings.TrimSpace(string(out)))
-	}
+	recorded.Need(t, suite, root, "/usr/sbin/sshd", packages)
 	dir := t.TempDir()
-	out, err := inside(t, suite, root, dir)
-	if status := (*exec.ExitError)(nil); errors.As(err, &status) && status.ExitCode() == skipped {
-		skip(t, strings.TrimSpace(out))
-	}
+	out, err := recorded.Inside(t, longest, insideSuite+"="+suite, insideRoot+"="+root, insideDir+"="+dir)
 	base := filepath.Join(dir, suite)
 	if folder != "" {
 		keep(t, base, folder)
@@ -143,46 +131,8 @@ func attack(t *testing.T, suite, folder string) {
 	if err != nil {
 		t.Fatalf("attack: %v\n%s", err, out)
 	}
-	t.Log(strings.TrimSpace(out))
+	t.Log(out)
 	check(t, base)
-}
-
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("BAN_SMTPD_REAL") == "must" {
-		t.Fatalf("%s, but BAN_SMTPD_REAL=must", why)
-	}
-	t.Skip(why)
-}
-
-// inside runs the attack and returns what it printed. It is the first process
-// of a PID namespace: when it ends, or is killed, then so is every daemon, and
-// the network and the mounts vanish with the last of them.
-func inside(t *testing.T, suite, root, dir string) (string, error) {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), longest)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), insideSuite+"="+suite, insideRoot+"="+root, insideDir+"="+dir, "TZ=UTC")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS |
-			syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
-		Pdeathsig: syscall.SIGKILL,
-	}
-	// Pdeathsig is sent at the end of the thread, not of the process.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
-		skip(t, "SKIPPED: no namespaces: "+err.Error())
-	}
-	err = cmd.Wait()
-	return out.String(), err
 }
 
 // keep copies what the attack left into a folder.
@@ -219,55 +169,6 @@ var base = map[string]string{
 auth,authpriv,mail.* action(type="omfile" file="/var/log/bsd" template="RSYSLOG_TraditionalFileFormat")
 auth,authpriv,mail.* action(type="omfile" file="/var/log/iso" template="RSYSLOG_FileFormat")
 `,
-}
-
-// setUp makes this process' namespaces a machine with a Debian on it. The
-// Debian itself is not written to: what is changed lies in a tmpfs.
-func setUp(suite, root, dir string, chosen []daemon) (*machine, error) {
-	if err := syscall.Sethostname([]byte("mail")); err != nil {
-		return nil, fmt.Errorf("sethostname: %v", err)
-	}
-	tmp, merged := filepath.Join(dir, "tmp"), filepath.Join(dir, "root")
-	upper, work := filepath.Join(tmp, "upper"), filepath.Join(tmp, "work")
-	if err := errors.Join(os.Mkdir(tmp, 0o755), os.Mkdir(merged, 0o755)); err != nil {
-		return nil, err
-	}
-	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		return nil, fmt.Errorf("mount / private: %v", err)
-	}
-	if err := syscall.Mount("tmpfs", tmp, "tmpfs", 0, "mode=755"); err != nil {
-		return nil, fmt.Errorf("mount tmpfs: %v", err)
-	}
-	if err := errors.Join(os.Mkdir(upper, 0o755), os.Mkdir(work, 0o755)); err != nil {
-		return nil, err
-	}
-	layers := "lowerdir=" + root + ",upperdir=" + upper + ",workdir=" + work
-	if err := syscall.Mount("overlay", merged, "overlay", 0, layers); err != nil {
-		return nil, fmt.Errorf("mount overlay: %v", err)
-	}
-	if err := syscall.Mount("proc", filepath.Join(merged, "proc"), "proc", 0, ""); err != nil {
-		return nil, fmt.Errorf("mount proc: %v", err)
-	}
-
-	// All addresses are on lo, so that no packet can leave.
-	addrs := []netip.Addr{server4, server6}
-	for _, d := range chosen {
-		addrs = append(addrs, d.addrs()...)
-	}
-	batch := "link set lo up\n"
-	for _, a := range addrs {
-		batch += fmt.Sprintf("address add %v/%d dev lo", a, a.BitLen())
-		if a.Is6() {
-			batch += " nodad"
-		}
-		batch += "\n"
-	}
-	ip := exec.Command("ip", "-batch", "-")
-	ip.Stdin = strings.NewReader(batch)
-	if out, err := ip.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%v: %v: %s", ip, err, out)
-	}
-	return &machine{root: merged, dir: dir, suite: suite}, nil
 }
 
 // run attacks the daemons and writes down what they logged, and the truth.

@@ -3,7 +3,6 @@ package opensmtpd_test
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,7 +26,6 @@ const (
 	insideDir  = "BAN_SMTPD_INSIDE_DIR"
 
 	longest = 2 * time.Minute // of the whole attack
-	skipped = 3               // exit status: the namespaces lack something
 )
 
 func TestMain(m *testing.M) {
@@ -36,11 +33,12 @@ func TestMain(m *testing.M) {
 	if root == "" {
 		os.Exit(m.Run())
 	}
-	s, err := setUp(root, dir)
+	merged, err := recorded.SetUp(root, dir, append(addresses(), server4, server6))
 	if err != nil {
 		fmt.Println("SKIPPED:", err)
-		os.Exit(skipped)
+		os.Exit(recorded.Skipped)
 	}
+	s := &server{root: merged, dir: dir}
 	if err := s.run(); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -55,28 +53,13 @@ func TestMain(m *testing.M) {
 func TestAttack(t *testing.T) {
 	suite := cmp.Or(os.Getenv("BAN_SMTPD_SUITE"), "trixie")
 	root := cmp.Or(os.Getenv("ROOT"), "/var/tmp/ban_smtpd-"+suite)
-	if os.Getuid() != 0 {
-		skip(t, "SKIPPED: not root")
-	}
-	if testing.Short() {
-		skip(t, "SKIPPED: -short")
-	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		skip(t, "SKIPPED: no ip, which is in iproute2")
-	}
-	if out, err := exec.Command("sh", "../recorded/root.sh", suite, root, "/usr/sbin/smtpd", "opensmtpd,rsyslog,openssl").CombinedOutput(); err != nil {
-		skip(t, "SKIPPED: no "+root+": "+strings.TrimSpace(string(out)))
-	}
-
+	recorded.Need(t, suite, root, "/usr/sbin/smtpd", "opensmtpd,rsyslog,openssl")
 	dir := t.TempDir()
-	out, err := inside(t, root, dir)
-	if status := (*exec.ExitError)(nil); errors.As(err, &status) && status.ExitCode() == skipped {
-		skip(t, strings.TrimSpace(out))
-	}
+	out, err := recorded.Inside(t, longest, insideRoot+"="+root, insideDir+"="+dir)
 	if err != nil {
 		t.Fatalf("attack: %v\n%s", err, out)
 	}
-	t.Log(strings.TrimSpace(out))
+	t.Log(out)
 
 	logs, err := filepath.Glob(filepath.Join(dir, "*.truth"))
 	if err != nil || len(logs) != 1 {
@@ -87,44 +70,6 @@ func TestAttack(t *testing.T) {
 	if os.Getenv("BAN_SMTPD_UPDATE") == "1" && !t.Failed() {
 		keep(t, base)
 	}
-}
-
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("BAN_SMTPD_REAL") == "must" {
-		t.Fatalf("%s, but BAN_SMTPD_REAL=must", why)
-	}
-	t.Skip(why)
-}
-
-// inside runs the attack and returns what it printed. It is the first process
-// of a PID namespace: when it ends, or is killed, then so is every daemon, and
-// the network and the mounts vanish with the last of them.
-func inside(t *testing.T, root, dir string) (string, error) {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), longest)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), insideRoot+"="+root, insideDir+"="+dir, "TZ=UTC")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS |
-			syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
-		Pdeathsig: syscall.SIGKILL,
-	}
-	// Pdeathsig is sent at the end of the thread, not of the process.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
-		skip(t, "SKIPPED: no namespaces: "+err.Error())
-	}
-	err = cmd.Wait()
-	return out.String(), err
 }
 
 // keep makes what the attack left test data.
@@ -173,51 +118,6 @@ action "sink" mda "/bin/true" virtual { "@" = nobody }
 match from any for domain "example.test" action "sink"
 `
 )
-
-// setUp makes this process' namespaces a machine with a mail server on it. The
-// Debian itself is not written to: what is changed lies in a tmpfs.
-func setUp(root, dir string) (*server, error) {
-	if err := syscall.Sethostname([]byte("mail")); err != nil {
-		return nil, fmt.Errorf("sethostname: %v", err)
-	}
-	tmp, merged := filepath.Join(dir, "tmp"), filepath.Join(dir, "root")
-	upper, work := filepath.Join(tmp, "upper"), filepath.Join(tmp, "work")
-	if err := errors.Join(os.Mkdir(tmp, 0o755), os.Mkdir(merged, 0o755)); err != nil {
-		return nil, err
-	}
-	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		return nil, fmt.Errorf("mount / private: %v", err)
-	}
-	if err := syscall.Mount("tmpfs", tmp, "tmpfs", 0, "mode=755"); err != nil {
-		return nil, fmt.Errorf("mount tmpfs: %v", err)
-	}
-	if err := errors.Join(os.Mkdir(upper, 0o755), os.Mkdir(work, 0o755)); err != nil {
-		return nil, err
-	}
-	layers := "lowerdir=" + root + ",upperdir=" + upper + ",workdir=" + work
-	if err := syscall.Mount("overlay", merged, "overlay", 0, layers); err != nil {
-		return nil, fmt.Errorf("mount overlay: %v", err)
-	}
-	if err := syscall.Mount("proc", filepath.Join(merged, "proc"), "proc", 0, ""); err != nil {
-		return nil, fmt.Errorf("mount proc: %v", err)
-	}
-
-	// All addresses are on lo, so that no packet can leave.
-	batch := "link set lo up\n"
-	for _, a := range append(addresses(), server4, server6) {
-		batch += fmt.Sprintf("address add %v/%d dev lo", a, a.BitLen())
-		if a.Is6() {
-			batch += " nodad"
-		}
-		batch += "\n"
-	}
-	ip := exec.Command("ip", "-batch", "-")
-	ip.Stdin = strings.NewReader(batch)
-	if out, err := ip.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%v: %v: %s", ip, err, out)
-	}
-	return &server{root: merged, dir: dir}, nil
-}
 
 // run attacks the server and writes down what it logged, and the truth.
 func (s *server) run() error {
