@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -16,8 +15,13 @@ import (
 // what it costs to hand a chunk over, small against a cache.
 const chunkSize = 256 << 10
 
-// maxWorkers is how many goroutines parse: as many as one that counts can bear.
-const maxWorkers = 4
+// maxWorkers is how many goroutines parse a log: as many as one that counts can
+// bear. Of more than maxShared logs each is read by one, as they all are open at
+// once and each worker has its memory.
+const (
+	maxWorkers = 4
+	maxShared  = 8
+)
 
 // chunks yields the text of a log in pieces of whole lines, parsed, in order. A
 // chunk is valid until the next. size is at least twice parse.MaxLine.
@@ -26,9 +30,8 @@ const maxWorkers = 4
 // parses it while it is in the cache, and so does the caller's whenever there is
 // nothing to yield: there are no more of them than processors, and none waits
 // while there is something to do.
-func chunks(in source, size int, parser func() *parse.Parser) iter.Seq2[*parse.Chunk, error] {
+func chunks(in source, size, workers int, parser func() *parse.Parser) iter.Seq2[*parse.Chunk, error] {
 	return func(yield func(*parse.Chunk, error) bool) {
-		workers := min(runtime.GOMAXPROCS(0), maxWorkers)
 		n := 2*workers + 1
 		if workers == 1 {
 			n = 1 // and always in the cache

@@ -216,7 +216,7 @@ func (s *merging) before(all []*merging, number int) int {
 // chunks yields what is in the files, one after the other.
 func (s *Set) chunks(files []*File) iter.Seq[*parse.Chunk] {
 	return func(yield func(*parse.Chunk) bool) {
-		workers := min(runtime.GOMAXPROCS(0), maxWorkers)
+		workers := s.workers()
 		begun := 0
 		for i, f := range files {
 			for ; workers > 1 && begun < min(len(files), i+workers); begun++ {
@@ -234,6 +234,14 @@ func (s *Set) chunks(files []*File) iter.Seq[*parse.Chunk] {
 			}
 		}
 	}
+}
+
+// workers is how many read a log.
+func (s *Set) workers() int {
+	if len(s.logs) > maxShared {
+		return 1
+	}
+	return min(runtime.GOMAXPROCS(0), maxWorkers)
 }
 
 // read yields what is in a file.
@@ -262,7 +270,7 @@ func (s *Set) read(f *File, yield func(*parse.Chunk) bool) bool {
 	if r, ok := f.in.(io.ReaderAt); ok && f.regular() && !f.compressed {
 		in = &file{r: r, size: f.info.Size()}
 	}
-	for c, err := range chunks(in, chunkSize, func() *parse.Parser { return s.parser(f) }) {
+	for c, err := range chunks(in, chunkSize, s.workers(), func() *parse.Parser { return s.parser(f) }) {
 		if err != nil {
 			s.failed(f, err)
 		} else if !yield(c) {

@@ -23,10 +23,10 @@ func newParser() *parse.Parser {
 }
 
 // flat lists the events of a log, read in pieces of size.
-func flat(t *testing.T, in source, size int) (list []string, lines, skipped int) {
+func flat(t *testing.T, in source, size, workers int) (list []string, lines, skipped int) {
 	t.Helper()
 	var end parse.End
-	for c, err := range chunks(in, size, newParser) {
+	for c, err := range chunks(in, size, workers, newParser) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,15 +69,13 @@ func TestChunkSize(t *testing.T) {
 		want = append(want, text(e))
 	}
 	check := func(workers, size int, what string, in source) {
-		got, lines, skipped := flat(t, in, size)
+		got, lines, skipped := flat(t, in, size, workers)
 		if lines != c.Lines || skipped != c.Skipped || !slices.Equal(got, want) {
 			t.Errorf("%d workers, %s, size %d: got %d lines, %d skipped, %d events; want %d, %d, %d",
 				workers, what, size, lines, skipped, len(got), c.Lines, c.Skipped, len(want))
 		}
 	}
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for _, workers := range []int{1, 2, 3, 8} {
-		runtime.GOMAXPROCS(workers)
 		for _, size := range []int{101, 1000, 4096, 2 * parse.MaxLine, chunkSize, len(all) - 1, len(all), 2 * len(all)} {
 			check(workers, size, "file", &file{r: bytes.NewReader(all), size: int64(len(all))})
 		}
@@ -133,7 +131,7 @@ func TestAhead(t *testing.T) {
 func TestLongLines(t *testing.T) {
 	for _, n := range []int{parse.MaxLine - 10, parse.MaxLine + 1, chunkSize, 3*chunkSize + 7} {
 		long := "Nov 20 10:00:00 mail smtpd[1]: " + strings.Repeat("x", n) + "\n"
-		got, lines, skipped := flat(t, &stream{r: strings.NewReader(line("10:00:00", 1) + long + line("10:00:01", 2))}, chunkSize)
+		got, lines, skipped := flat(t, &stream{r: strings.NewReader(line("10:00:00", 1) + long + line("10:00:01", 2))}, chunkSize, 2)
 		if len(got) != 2 || lines != 3 || skipped != 1 {
 			t.Errorf("%d bytes: got %d events, %d lines, %d skipped; want 2, 3, 1", n, len(got), lines, skipped)
 		}
