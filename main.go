@@ -25,7 +25,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -318,15 +317,17 @@ func (j *job) run() {
 	}
 	banned := counted.Banned()
 	slices.SortFunc(banned, pftable.Compare)
-	plan := pftable.Plan(entries, banned, ignored.Overlaps, time.Duration(j.Expire), j.now)
-
+	var plan []pftable.Change
+	if !j.DryRun || j.Output != "list" {
+		plan = pftable.Plan(entries, banned, ignored.Overlaps, time.Duration(j.Expire), j.now)
+	}
 	if !j.DryRun {
 		plan = j.apply(table, plan, counted, report)
 	}
 	switch {
 	case j.Output == "list" && (j.DryRun || j.Verbose):
 		for _, p := range banned {
-			fmt.Fprintln(j.stdout, pftable.Text(p))
+			j.stdout.WriteString(pftable.Text(p) + "\n")
 		}
 	case j.DryRun || j.Verbose:
 		j.print(plan, counted)
@@ -477,11 +478,7 @@ func (j *job) count(ignored *ignore.List, back time.Time) (*count.Counter, read)
 		j.tell(logs, back)
 	}
 	total := read{Files: len(logs.Files())}
-	// What counts has no pointers, so the garbage collector has little to do and may
-	// do it often: that saves a quarter of the memory. But not of an empty log.
-	frugal := sync.OnceFunc(func() { debug.SetGCPercent(10) })
 	for events := range logs.Events(&total.Totals) {
-		frugal()
 		counter.Add(events)
 	}
 	return counter, total

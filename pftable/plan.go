@@ -1,7 +1,6 @@
 package pftable
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -96,5 +95,8 @@ func covering(entries map[netip.Prefix]Entry, p netip.Prefix) (Entry, bool) {
 // Compare orders prefixes as pfctl(8) shows a table: IPv4 first, by address,
 // and of the same address the longer prefix first.
 func Compare(a, b netip.Prefix) int {
-	return cmp.Or(a.Addr().Compare(b.Addr()), b.Bits()-a.Bits())
+	if order := a.Addr().Compare(b.Addr()); order != 0 {
+		return order
+	}
+	return b.Bits() - a.Bits()
 }

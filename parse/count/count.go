@@ -68,14 +68,13 @@ const (
 	maxName  = 255 // bytes kept of one; smtpd(8) logs no more
 )
 
-// Memory has bounds, whatever a botnet does. A client that failed takes 90 to 140
-// bytes, 44 more for each five failures after the first five in its window, and
+// Memory has bounds, whatever a botnet does. A client that failed takes 72 to 80
+// bytes, 28 more for each three failures after the first three in its window, and
 // 128 more when it is over the limit.
 const (
-	// maxClients is how many are remembered at least, and twice that at most,
-	// which fill seven eighths of a table of a million. After that those that
-	// have not failed for longest are forgotten, unless they are over the limit
-	// and there are less than maxClients of these.
+	// maxClients is how many are remembered at least, and twice that at most.
+	// After that those that have not failed for longest are forgotten, unless
+	// they are over the limit and there are less than maxClients of these.
 	maxClients = 450_000
 
 	// maxSessions is the same for open sessions. smtpd(8) has one for each
@@ -107,27 +106,28 @@ type Counter struct {
 	bans     slab[ban]
 	banned   int
 	names    names
-	acts     []act    // that are not settled yet
-	at       []uint32 // memory for settleActs, and for window
-	list     []fail
+	acts     []act  // that are not settled yet
+	list     []fail // memory for window
 	seen     uint32 // of no meaning; so that a look is not left out
 }
 
 // client is what is known of one client. A failure counts towards one ban
 // only: the one that crosses the limit empties the window, and the count
-// begins anew while the ban is in force.
+// begins anew while the ban is in force. With its key it is one cache line.
 type client struct {
-	first, last uint32 // of blocks, with the failures in the window, in order of time; 0: none
-	sum         uint32 // of these
-	ban         uint32 // of bans; 0 if there is none, or it is over
-	begin, end  uint8  // of the failures in the first block, and in the last one
-	bits        uint8  // length of the prefix
+	fails       [3]fail // the latest in the window, in order of time
+	n           uint8   // of them
+	begin       uint8   // of the failures in the first block
+	bits        uint8   // length of the prefix
+	first, last uint32  // of blocks, with the failures before; 0: none
+	sum         uint32  // of all these; some may have left the window
+	ban         uint32  // of bans; 0 if there is none, or it is over
 }
 
 // block has failures of one client.
 type block struct {
-	fails [5]fail
-	next  uint32
+	fails [3]fail
+	next  uint32 // 0: none
 }
 
 // ban is what is reported of a client over the limit. It is two cache lines, and
@@ -186,8 +186,8 @@ func (c *Counter) event(e *parse.Event) {
 	}
 	switch e.Kind {
 	case parse.Connect:
-		if s, added := c.sessions.add(key{e.Session}); added { // the first stands
-			*s = session{known: true}
+		if s, added := c.sessions.add(key{hi: e.Session}); added { // the first stands
+			s.known = true
 			if e.Addr.IsValid() {
 				s.addr = keyOf(e.Addr)
 			}
@@ -199,7 +199,7 @@ func (c *Counter) event(e *parse.Event) {
 		c.Totals.Anonymous += int(e.Count)
 	case parse.Disconnect:
 		if !c.rules.Classes[parse.Abort] && !c.rules.Classes[parse.Scan] {
-			c.sessions.remove(key{e.Session}) // it makes no difference how
+			c.sessions.remove(key{hi: e.Session}) // it makes no difference how
 			return
 		}
 		c.session(e, when)
@@ -210,48 +210,52 @@ func (c *Counter) event(e *parse.Event) {
 
 // act is what a client did: it failed, or a user of it logged in.
 type act struct {
-	addr  key    // of the client
-	slot  uint32 // of clients, where that was found
-	time  uint32
-	n     uint32 // failures; 0: a success
-	user  uint32
-	class parse.Class
+	addr   key // of the client
+	hash   uint64
+	number uint32 // its entry's, most likely
+	time   uint32
+	n      uint32 // failures; 0: a success
+	user   uint32
+	class  parse.Class
 }
 
-// act remembers what a client did, to be settled with the others.
-func (c *Counter) act(a act) {
-	k, _ := c.clientKey(a.addr)
-	a.slot = uint32(c.clients.home(k))
-	c.acts = append(c.acts, a)
+// act remembers what a client did, to be settled with the others. It is filled in
+// in its place: to copy what was just written costs more than all of this.
+func (c *Counter) act(addr key, when int64, n, user uint32, class parse.Class) {
+	c.acts = append(c.acts, act{})
+	a := &c.acts[len(c.acts)-1]
+	k, _ := c.clientKey(addr)
+	a.addr, a.hash = addr, c.clients.hash(k)
+	a.time, a.n, a.user, a.class = seconds(when), n, user, class
 }
 
 // settleActs judges what clients did.
 //
-// What is known of twenty thousand of them does not fit a cache, and to wait for
-// memory was three quarters of the time that counting took. But what a short
-// loop asks for, the processor fetches dozens of at once. So before anything is
-// done, all that will be needed is looked at: first where the clients are, then
-// their windows and bans. That halved what an event costs (BenchmarkAdd).
+// What is known of twenty thousand of them does not fit a cache through which a log
+// runs, and to wait for memory is most of what counting takes. But what a short loop
+// asks for, the processor fetches dozens of at once. So before anything is done, all
+// that will be needed is looked at: where the clients are, then they themselves,
+// then their bans, and the windows of those that may be banned. That takes a third
+// off what an event costs with 20,000 clients, and a half with a million
+// (BenchmarkAdd).
 func (c *Counter) settleActs() {
-	acts, at, seen := c.acts, c.at[:0], uint32(0)
-	for i := range acts {
-		s := &c.clients.slots[acts[i].slot]
-		seen += uint32(s.key[0]) + uint32(s.val.bits) // both ends, as it may lie in two lines
+	seen := uint32(0)
+	for i := range c.acts {
+		seen += c.clients.index[c.acts[i].hash>>c.clients.shift]
 	}
-	for i := range acts {
-		k, _ := c.clientKey(acts[i].addr)
-		s, n := c.clients.findFrom(int(acts[i].slot), k)
-		acts[i].slot = uint32(n)
-		at = append(at, s.val.last, s.val.ban)
+	for i := range c.acts {
+		a := &c.acts[i]
+		a.number = c.clients.guess(a.hash)
+		seen += c.clients.entries.at(a.number).era
 	}
-	for i := 0; i < len(at); i += 2 {
-		b := c.blocks.at(at[i])
-		seen += b.fails[0].time + b.next
+	for i := range c.acts {
+		cl := &c.clients.entries.at(c.acts[i].number).val
+		seen += c.bans.at(cl.ban).since
+		if int(cl.sum) >= c.rules.Tries {
+			seen += c.blocks.at(cl.first).next + c.blocks.at(cl.last).next
+		}
 	}
-	for i := 1; i < len(at); i += 2 {
-		seen += c.bans.at(at[i]).since
-	}
-	c.at, c.seen = at, seen
+	c.seen = seen
 	for i := range c.acts {
 		if a := &c.acts[i]; a.n == 0 {
 			c.success(a)
@@ -291,12 +295,12 @@ func (c *Counter) session(e *parse.Event, when int64) {
 	case parse.Success:
 		s.spoke = true
 		if s.known && s.addr != (key{}) {
-			c.act(act{addr: s.addr, time: seconds(when), user: c.names.number(e.User)})
+			c.act(s.addr, when, 0, c.names.number(e.User), 0)
 		}
 	case parse.Disconnect:
 		c.settle(e, s, when)
 		if e.Session != 0 {
-			c.sessions.remove(key{e.Session})
+			c.sessions.remove(key{hi: e.Session})
 		}
 	}
 }
@@ -335,16 +339,16 @@ func (c *Counter) failure(class parse.Class, user []byte, s *session, n uint32, 
 		return
 	}
 	c.Totals.Addressed += int(n)
-	c.act(act{addr: s.addr, time: seconds(when), n: n, user: c.names.number(user), class: class})
+	c.act(s.addr, when, n, c.names.number(user), class)
 }
 
 // clientKey returns the first address of the prefix that addr is counted as, and
 // its length.
 func (c *Counter) clientKey(addr key) (k key, bits uint8) {
 	if addr.is4() {
-		return key{0, addr[1] & c.mask4}, uint8(c.rules.Prefix4)
+		return key{0, addr.lo & c.mask4}, uint8(c.rules.Prefix4)
 	}
-	return key{addr[0] & c.mask6[0], addr[1] & c.mask6[1]}, uint8(c.rules.Prefix6)
+	return key{addr.hi & c.mask6.hi, addr.lo & c.mask6.lo}, uint8(c.rules.Prefix6)
 }
 
 // find returns the client that an address is counted as, nil if it is not known
@@ -353,7 +357,7 @@ func (c *Counter) clientKey(addr key) (k key, bits uint8) {
 // was found to hold nothing ignored, and is not asked about again.
 func (c *Counter) find(a *act) (cl *client, k key, bits uint8) {
 	k, bits = c.clientKey(a.addr)
-	if cl := c.clients.getAt(int(a.slot), k); cl != nil && cl.bits == bits {
+	if cl := c.clients.getGuess(a.number, k); cl != nil && cl.bits == bits {
 		return cl, k, bits
 	}
 	if p := k.prefix(bits); !p.IsSingleIP() && c.rules.Overlaps(p) {
@@ -376,13 +380,19 @@ func (c *Counter) failed(a *act) {
 	c.pass(cl, int64(a.time))
 	if cl.ban != 0 {
 		c.bans.at(cl.ban).add(a.time, a.user, a.class, a.n)
+		if c.within == 0 {
+			return // it never ends, so nothing can extend it
+		}
 	}
-	if c.within > 0 && cl.first != 0 {
-		latest := c.latest(cl)
+	if c.within > 0 && cl.n > 0 {
+		latest := cl.latest()
 		if int64(a.time) <= int64(latest)-c.within {
 			return // the window has gone on
 		}
-		c.slide(cl, int64(max(a.time, latest))-c.within)
+		// What has left it does no harm until it matters, or takes memory.
+		if int(cl.n) == len(cl.fails) || int64(cl.sum)+int64(a.n) > int64(c.rules.Tries) {
+			c.slide(cl, int64(max(a.time, latest))-c.within)
+		}
 	}
 	if int64(cl.sum)+int64(a.n) <= int64(c.rules.Tries) {
 		c.put(cl, a)
@@ -410,8 +420,11 @@ func (c *Counter) success(a *act) {
 	if cl == nil {
 		return
 	}
-	if c.pass(cl, int64(a.time)); cl.ban != 0 || cl.first == 0 {
+	if c.pass(cl, int64(a.time)); cl.ban != 0 || cl.n == 0 {
 		return
+	}
+	if c.within > 0 {
+		c.slide(cl, int64(cl.latest())-c.within)
 	}
 	list := c.window(cl)
 	left := slices.DeleteFunc(list, func(f fail) bool { return f.user() == a.user })
@@ -510,7 +523,7 @@ func (c *Counter) Offender(p netip.Prefix) (o Offender, ok bool) {
 
 // add adds failures to the report.
 func (b *ban) add(when, user uint32, class parse.Class, n uint32) {
-	if b.failures == (Failures{}) {
+	if b.last == 0 {
 		b.first = when
 	}
 	b.first, b.last = min(b.first, when), max(b.last, when)
@@ -530,12 +543,12 @@ func keyOf(a netip.Addr) key {
 	return key{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }
 
-func (k key) is4() bool { return k[0] == 0 && k[1]>>32 == 0xffff }
+func (k key) is4() bool { return k.hi == 0 && k.lo>>32 == 0xffff }
 
 func (k key) addr() netip.Addr {
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], k[0])
-	binary.BigEndian.PutUint64(b[8:], k[1])
+	binary.BigEndian.PutUint64(b[:8], k.hi)
+	binary.BigEndian.PutUint64(b[8:], k.lo)
 	return netip.AddrFrom16(b).Unmap()
 }
 

@@ -2,6 +2,7 @@ package count
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -72,6 +73,7 @@ func TestJudge(t *testing.T) {
 		{"at the limit", "5 fail a,4 fail a,3 fail a", "", nil},
 		{"over the limit", "5 fail a,4 fail a,3 fail a,2 fail a", "203.0.113.7/32 4", nil},
 		{"folded lines", "5 fail a 203.0.113.7 4", "203.0.113.7/32 4", nil},
+		{"left the window before the rest was forgiven", "110 fail b,20 fail a,19 ok a,105 fail b 203.0.113.7 3", "", nil},
 		{"just inside the window", "59 fail a,40 fail a,20 fail a,0 fail a", "203.0.113.7/32 4", nil},
 		{"just outside the window", "60 fail a,40 fail a,20 fail a,0 fail a", "", nil},
 		{"the window slides", "70 fail a,50 fail a,40 fail a,15 fail a", "203.0.113.7/32 4", func(r *Rules) { r.Within = 56 * time.Minute }},
@@ -201,6 +203,46 @@ func TestClientsBounded(t *testing.T) {
 	// What belonged to the others was given back.
 	if n := int(c.blocks.used) - len(c.blocks.idle); n > c.clients.n {
 		t.Errorf("%d blocks of failures of %d clients", n, c.clients.n)
+	}
+}
+
+// A client that fails for ever, and never too often, takes no more memory for it.
+func TestWindowBounded(t *testing.T) {
+	r := rules()
+	r.Tries = 1 << 20
+	c := New(r)
+	for n := range 10_000 {
+		c.Add([]parse.Event{{Kind: parse.Failure, Time: now.Unix() - 10_000*60 + int64(n)*60,
+			Addr: netip.MustParseAddr("203.0.113.7"), Count: 1, Each: 1}})
+	}
+	if n := int(c.blocks.used) - len(c.blocks.idle); n > 21 {
+		t.Errorf("%d blocks of failures, 60 of which are in the window", n)
+	}
+}
+
+// It makes no difference how many events are added at once, even if clients are
+// forgotten and fail again meanwhile.
+func TestAtOnce(t *testing.T) {
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		r := rules()
+		r.Tries = 5
+		var events []parse.Event
+		for range 300 {
+			events = append(events, parse.Event{Kind: parse.Failure, Time: now.Unix() - 3600 + int64(len(events)), Count: 1, Each: 1,
+				Addr: netip.AddrFrom4([4]byte{203, 0, 113, byte(rng.ExpFloat64() * 8)})})
+		}
+		count := func(step int) string {
+			c := New(r)
+			c.clients.limit = 5
+			for piece := range slices.Chunk(events, step) {
+				c.Add(piece)
+			}
+			return fmt.Sprint(offenders(c), " of ", c.clients.n, c.Totals)
+		}
+		if got, want := count(40), count(1); got != want {
+			t.Errorf("seed %d: got %s; one by one %s", seed, got, want)
+		}
 	}
 }
 

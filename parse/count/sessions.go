@@ -38,7 +38,7 @@ func (s *session) hinted(class parse.Class, when int64) {
 func (c *Counter) sessionOf(e *parse.Event, none *session) *session {
 	var s *session
 	if e.Session != 0 {
-		s = c.sessions.get(key{e.Session})
+		s = c.sessions.get(key{hi: e.Session})
 	}
 	if !e.Addr.IsValid() {
 		if s == nil {
@@ -53,7 +53,7 @@ func (c *Counter) sessionOf(e *parse.Event, none *session) *session {
 	case e.Session == 0 || e.Kind == parse.Disconnect:
 		s = none
 	case s == nil:
-		s, _ = c.sessions.add(key{e.Session})
+		s, _ = c.sessions.add(key{hi: e.Session})
 	}
 	*s = session{addr: addr, known: true}
 	return s
@@ -69,7 +69,7 @@ func (c *Counter) unended() []session {
 		}
 	}
 	slices.SortFunc(list, func(a, b session) int {
-		return cmp.Or(cmp.Compare(a.hint, b.hint), cmp.Compare(a.addr[0], b.addr[0]), cmp.Compare(a.addr[1], b.addr[1]))
+		return cmp.Or(cmp.Compare(a.hint, b.hint), cmp.Compare(a.addr.hi, b.addr.hi), cmp.Compare(a.addr.lo, b.addr.lo))
 	})
 	return list
 }

@@ -11,156 +11,192 @@ import (
 //
 // It has two generations. When as many entries as the limit are young, the old
 // ones are dropped that may go, and the young ones grow old; an entry that is
-// looked up is young again. So there are at most twice the limit, and the ones
-// dropped are those of which nothing was heard for longest.
+// looked up is young again. So there are at most twice the limit and those that may
+// not go, and the ones dropped are those of which nothing was heard for longest.
 type table[V any] struct {
-	slots []slot[V] // open addressing: a value is where its hash says, or after that
-	shift uint8     // of a hash, to the number of its slot
-	n     int       // slots in use
-	seed  key       // nobody can guess which keys meet
+	// The index is open addressing: where its hash says, or after that, stands
+	// the number of an entry, and in the bits above it another part of the
+	// hash, so that hardly ever an entry is looked at which is not the one.
+	index   []uint32 // 0: none
+	shift   uint8    // of a hash, to a place in the index
+	entries slab[entry[V]]
+	n       int // entries in use
+	seed    key // nobody can guess which keys meet
 
 	era   uint32
-	young int // slots of this era
+	young int // entries of this era
 	limit int
 	drop  func(*V) bool // says whether a value may go, and gives back what belongs to it
 }
 
-type key [2]uint64
+// key is a struct and no array, for the compiler keeps it in registers then: a tenth
+// of all the time.
+type key struct{ hi, lo uint64 }
 
-type slot[V any] struct {
+type entry[V any] struct {
 	key key
 	era uint32 // 0: not in use
 	val V
 }
 
+// numberBits is how many bits an entry's number has. There can be three times
+// maxClients.
+const numberBits = 21
+
 func newTable[V any](limit int, drop func(*V) bool) *table[V] {
-	t := &table[V]{seed: key{rand.Uint64(), rand.Uint64()}, era: 1, limit: limit, drop: drop}
-	t.resize(1 << 8)
+	t := &table[V]{
+		seed: key{rand.Uint64(), rand.Uint64()}, era: 1, limit: limit, drop: drop,
+		entries: newSlab[entry[V]](),
+	}
+	t.reindex(1 << 8)
 	return t
 }
 
-// home returns the number of the slot where k would best be.
-func (t *table[V]) home(k key) int {
-	hi, lo := bits.Mul64(k[0]^t.seed[0], k[1]^t.seed[1])
-	return int((hi ^ lo) >> t.shift)
+func (t *table[V]) hash(k key) uint64 {
+	hi, lo := bits.Mul64(k.hi^t.seed.hi, k.lo^t.seed.lo)
+	return hi ^ lo
 }
 
-// find returns the slot that has k, or the unused one where it would be, and its
-// number.
-func (t *table[V]) find(k key) (*slot[V], int) { return t.findFrom(t.home(k), k) }
-
-// findFrom begins with slot i, which has k, or is its home.
-func (t *table[V]) findFrom(i int, k key) (*slot[V], int) {
-	slots := t.slots
-	for {
-		i &= len(slots) - 1
-		if s := &slots[i]; s.key == k || s.era == 0 {
-			return s, i
+// find returns the number of k's entry, 0 if there is none, and its place in the
+// index, or where that would be.
+func (t *table[V]) find(k key) (number uint32, place int) {
+	hash := t.hash(k)
+	for i := int(hash >> t.shift); ; i++ {
+		i &= len(t.index) - 1
+		x := t.index[i]
+		if x == 0 {
+			return 0, i
 		}
-		i++
+		if number = x & (1<<numberBits - 1); x == uint32(hash)<<numberBits|number && t.entries.at(number).key == k {
+			return number, i
+		}
 	}
 }
 
-// get returns the value of k, nil if there is none. It is valid until the next
-// add or remove.
-func (t *table[V]) get(k key) *V {
-	s, _ := t.find(k)
-	return t.value(s)
+// guess returns the number of the entry with a hash, if there is one, and does not
+// look at it: mostly it is the right one.
+func (t *table[V]) guess(hash uint64) (number uint32) {
+	for i := int(hash >> t.shift); ; i++ {
+		x := t.index[i&(len(t.index)-1)]
+		if number = x & (1<<numberBits - 1); x == uint32(hash)<<numberBits|number || x == 0 {
+			return number
+		}
+	}
 }
 
-// getAt is get, where k was found in a slot some time ago.
-func (t *table[V]) getAt(i int, k key) *V {
-	if i < len(t.slots) && t.slots[i].key == k {
-		return t.value(&t.slots[i])
+// get returns the value of k, nil if there is none.
+func (t *table[V]) get(k key) *V {
+	number, _ := t.find(k)
+	return t.value(number)
+}
+
+// getGuess is get, where k's number was guessed some time ago.
+func (t *table[V]) getGuess(number uint32, k key) *V {
+	if e := t.entries.at(number); number != 0 && e.key == k && e.era != 0 {
+		return t.value(number)
 	}
 	return t.get(k)
 }
 
-func (t *table[V]) value(s *slot[V]) *V {
-	if s.era != t.era {
-		if s.era == 0 {
-			return nil
-		}
-		s.era = t.era
+func (t *table[V]) value(number uint32) *V {
+	if number == 0 {
+		return nil
+	}
+	e := t.entries.at(number)
+	if e.era != t.era {
+		e.era = t.era
 		t.young++
 	}
-	return &s.val
+	return &e.val
 }
 
-// add returns the value of k, and says whether it is a new one. It is valid until
-// the next add or remove.
+// add returns the value of k, and says whether it is a new one.
 func (t *table[V]) add(k key) (v *V, added bool) {
 	if t.young >= t.limit {
 		t.age()
 	}
-	if t.n >= len(t.slots)/8*7 {
-		t.resize(2 * len(t.slots))
+	number, place := t.find(k)
+	if number != 0 {
+		return t.value(number), false
 	}
-	s, _ := t.find(k)
-	if s.era != t.era {
-		t.young++
+	if t.n >= len(t.index)/2 {
+		t.reindex(2 * len(t.index))
+		_, place = t.find(k)
 	}
-	if s.era == 0 {
-		t.n++
-		s.key, added = k, true
-	}
-	s.era = t.era
-	return &s.val, added
+	number, e := t.entries.new()
+	e.key, e.era = k, t.era
+	t.index[place] = uint32(t.hash(k))<<numberBits | number
+	t.n++
+	t.young++
+	return &e.val, true
 }
 
 // remove removes k, if it is there.
 func (t *table[V]) remove(k key) {
-	s, i := t.find(k)
-	switch s.era {
-	case 0:
+	number, i := t.find(k)
+	if number == 0 {
 		return
-	case t.era:
-		t.young--
 	}
-	t.n--
+	t.free(number)
 	// What follows and is not where it would best be, moves up.
-	mask := len(t.slots) - 1
-	for j := (i + 1) & mask; t.slots[j].era != 0; j = (j + 1) & mask {
-		if home := t.home(t.slots[j].key); (j-home)&mask >= (j-i)&mask {
-			t.slots[i] = t.slots[j]
+	mask := len(t.index) - 1
+	for j := (i + 1) & mask; t.index[j] != 0; j = (j + 1) & mask {
+		home := int(t.hash(t.entries.at(t.index[j]&(1<<numberBits-1)).key) >> t.shift)
+		if (j-home)&mask >= (j-i)&mask {
+			t.index[i] = t.index[j]
 			i = j
 		}
 	}
-	t.slots[i] = slot[V]{}
+	t.index[i] = 0
+}
+
+func (t *table[V]) free(number uint32) {
+	e := t.entries.at(number)
+	if e.era == t.era {
+		t.young--
+	}
+	e.era = 0
+	t.n--
+	t.entries.free(number)
 }
 
 // age drops the old generation.
 func (t *table[V]) age() {
-	old := t.era
-	t.era++
-	t.young = 0
-	var gone []key
-	for i := range t.slots {
-		if s := &t.slots[i]; s.era != 0 && s.era != old && t.drop(&s.val) {
-			gone = append(gone, s.key)
+	for number := range t.entries.used {
+		e := t.entries.at(number + 1)
+		if e.era != 0 && e.era != t.era && t.drop(&e.val) {
+			t.free(number + 1)
 		}
 	}
-	for _, k := range gone {
-		t.remove(k)
-	}
+	t.era++
+	t.young = 0
+	t.reindex(len(t.index))
 }
 
-func (t *table[V]) resize(n int) {
-	old := t.slots
-	t.slots = make([]slot[V], n)
+// reindex makes an index of that length.
+func (t *table[V]) reindex(n int) {
+	if n == len(t.index) {
+		clear(t.index)
+	} else {
+		t.index = make([]uint32, n)
+	}
 	t.shift = uint8(64 - bits.TrailingZeros(uint(n)))
-	for i := range old {
-		if old[i].era != 0 {
-			s, _ := t.find(old[i].key)
-			*s = old[i]
+	for number := range t.entries.used {
+		if e := t.entries.at(number + 1); e.era != 0 {
+			hash := t.hash(e.key)
+			i := int(hash >> t.shift)
+			for t.index[i] != 0 {
+				i = (i + 1) & (n - 1)
+			}
+			t.index[i] = uint32(hash)<<numberBits | (number + 1)
 		}
 	}
 }
 
 // all yields all values. The table must not change meanwhile.
 func (t *table[V]) all(yield func(key, *V) bool) {
-	for i := range t.slots {
-		if s := &t.slots[i]; s.era != 0 && !yield(s.key, &s.val) {
+	for number := range t.entries.used {
+		if e := t.entries.at(number + 1); e.era != 0 && !yield(e.key, &e.val) {
 			return
 		}
 	}

@@ -46,15 +46,15 @@ func TestTable(t *testing.T) {
 func TestTableAges(t *testing.T) {
 	table := newTable(100, func(v *int) bool { return *v != 7 })
 	for i := range 1000 {
-		v, _ := table.add(key{uint64(i)})
+		v, _ := table.add(key{hi: uint64(i)})
 		*v = i
-		table.get(key{3}) // is heard of again and again
+		table.get(key{hi: 3}) // is heard of again and again
 		if table.n > 2*100+2 {
 			t.Fatalf("%d entries", table.n)
 		}
 	}
 	for i, want := range map[int]bool{3: true, 7: true, 8: false, 700: false, 998: true} {
-		if got := table.get(key{uint64(i)}) != nil; got != want {
+		if got := table.get(key{hi: uint64(i)}) != nil; got != want {
 			t.Errorf("%d is there: %v, want %v", i, got, want)
 		}
 	}

@@ -19,7 +19,7 @@ func (f fail) n() uint32          { return f.what & 3 }
 // put puts failures into the window.
 func (c *Counter) put(cl *client, a *act) {
 	what := a.user<<4 | uint32(a.class)<<2
-	if cl.first == 0 || c.latest(cl) <= a.time {
+	if cl.n == 0 || cl.latest() <= a.time {
 		c.push(cl, a.time, what, a.n)
 		return
 	}
@@ -40,74 +40,69 @@ func (c *Counter) put(cl *client, a *act) {
 // push puts failures at the end.
 func (c *Counter) push(cl *client, when, what, n uint32) {
 	cl.sum += n
-	if c.within == 0 && cl.last != 0 && n == 1 {
+	if c.within == 0 && n == 1 {
 		// Without a window the time does not matter, but for the first.
-		b := c.blocks.at(cl.last)
-		for i := range b.fails[:cl.end] {
-			if f := &b.fails[i]; f.what&^3 == what && f.n() < 3 {
+		for i := range cl.fails[:cl.n] {
+			if f := &cl.fails[i]; f.what&^3 == what && f.n() < 3 {
 				f.what++
 				return
 			}
 		}
 	}
 	for ; n > 0; n -= min(n, 3) {
-		if cl.last == 0 || int(cl.end) == len(block{}.fails) {
-			number, _ := c.blocks.new()
-			if cl.last == 0 {
-				cl.first, cl.begin = number, 0
-			} else {
-				c.blocks.at(cl.last).next = number
-			}
-			cl.last, cl.end = number, 0
+		if int(cl.n) == len(cl.fails) {
+			c.spill(cl)
 		}
-		c.blocks.at(cl.last).fails[cl.end] = fail{when, what | min(n, 3)}
-		cl.end++
+		cl.fails[cl.n] = fail{when, what | min(n, 3)}
+		cl.n++
 	}
+}
+
+// spill makes room for more.
+func (c *Counter) spill(cl *client) {
+	number, b := c.blocks.new()
+	b.fails = cl.fails
+	if cl.first == 0 {
+		cl.first, cl.begin = number, 0
+	} else {
+		c.blocks.at(cl.last).next = number
+	}
+	cl.last, cl.n = number, 0
 }
 
 // latest is the time of the last failure in the window, which is not empty.
-func (c *Counter) latest(cl *client) uint32 {
-	return c.blocks.at(cl.last).fails[cl.end-1].time
-}
+func (cl *client) latest() uint32 { return cl.fails[cl.n-1].time }
 
 // slide drops what is not after a time.
 func (c *Counter) slide(cl *client, after int64) {
+	drop := func(list []fail) (n uint8) {
+		for ; int(n) < len(list) && int64(list[n].time) <= after; n++ {
+			cl.sum -= list[n].n()
+		}
+		return n
+	}
 	for cl.first != 0 {
 		b := c.blocks.at(cl.first)
-		f := b.fails[cl.begin]
-		if int64(f.time) > after {
+		if cl.begin += drop(b.fails[cl.begin:]); int(cl.begin) < len(b.fails) {
 			return
 		}
-		cl.sum -= f.n()
-		cl.begin++
-		switch {
-		case cl.first == cl.last && cl.begin == cl.end:
-			c.blocks.free(cl.first)
-			cl.first, cl.last = 0, 0
-		case int(cl.begin) == len(b.fails):
-			c.blocks.free(cl.first)
-			cl.first, cl.begin = b.next, 0
-		}
+		c.blocks.free(cl.first)
+		cl.first, cl.begin = b.next, 0
 	}
+	n := drop(cl.fails[:cl.n])
+	cl.n = uint8(copy(cl.fails[:], cl.fails[n:cl.n]))
 }
 
 // window returns the failures in the window. They are valid until the next call.
 func (c *Counter) window(cl *client) []fail {
 	c.list = c.list[:0]
-	begin := int(cl.begin)
-	for number := cl.first; number != 0; {
+	begin := cl.begin
+	for number := cl.first; number != 0; begin = 0 {
 		b := c.blocks.at(number)
-		end := len(b.fails)
-		if number == cl.last {
-			end = int(cl.end)
-		}
-		c.list = append(c.list, b.fails[begin:end]...)
-		begin = 0
-		if number == cl.last {
-			break
-		}
+		c.list = append(c.list, b.fails[begin:]...)
 		number = b.next
 	}
+	c.list = append(c.list, cl.fails[:cl.n]...)
 	return c.list
 }
 
@@ -122,11 +117,8 @@ func (c *Counter) refill(cl *client, list []fail) {
 func (c *Counter) empty(cl *client) {
 	for number := cl.first; number != 0; {
 		next := c.blocks.at(number).next
-		if number == cl.last {
-			next = 0
-		}
 		c.blocks.free(number)
 		number = next
 	}
-	cl.first, cl.last, cl.sum = 0, 0, 0
+	cl.first, cl.n, cl.sum = 0, 0, 0
 }
