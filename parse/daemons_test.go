@@ -394,7 +394,7 @@ func FuzzSSHD(f *testing.F) {
 		// session, but is nobody else's.
 		c := parseText("Nov 20 10:00:00 mail sshd[7]: Failed publickey for invalid user " + user + " " + client + ": RSA-CERT SHA256:abc ID " + text + "\n")
 		if len(c.Events) != 1 || c.Events[0].Kind != Failure || c.Events[0].Addr.IsValid() && c.Events[0].Addr.String() != "198.51.100.7" {
-			t.Errorf("got %v of\n%s", c.Events, c.Text)
+			t.Errorf("got %v, user %q, text %q", c.Events, user, text)
 		}
 	})
 }

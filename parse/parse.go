@@ -53,8 +53,7 @@ var ClassNames = [...]string{Auth: "auth", Abort: "abort", Harvest: "harvest", S
 // Classes is a set of classes.
 type Classes [len(ClassNames)]bool
 
-// Event is what one line of a log says. User lies in the text of the chunk and is
-// valid only as long as that is.
+// Event is what one line of a log says. User is valid only as long as the chunk is.
 type Event struct {
 	Kind    Kind
 	Class   Class
@@ -89,14 +88,13 @@ var formats = [...]format{
 	{own, nil, []string{"ban_smtpd"}},
 }
 
-// Chunk is a piece of a log that begins and ends with whole lines, and what
-// was found in it.
+// Chunk is what was found in a piece of a log that begins and ends with whole lines.
 type Chunk struct {
-	Text    []byte
 	Events  []Event
 	Lines   int // all lines
 	Skipped int // lines without a syslog header, or too long
 
+	users []byte // the names in Events
 	event bool   // the last line, or the one that it repeats, was an event: the last of Events
 	host  uint64 // of that line
 	alone bool   // all lines were repetitions of one in the chunk before
@@ -152,12 +150,17 @@ func (p *Parser) Stamps(text []byte) (first, last int64, ok bool) {
 	return first, last, ok
 }
 
-// Parse fills in what c.Text holds. The last line needs no newline.
-func (p *Parser) Parse(c *Chunk) {
-	c.Events = c.Events[:0]
-	c.Lines, c.Skipped = 0, 0
-	c.event, c.alone = false, true
-	for text := c.Text; len(text) > 0; {
+// Size is how much memory the chunk takes, in bytes.
+func (c *Chunk) Size() int {
+	const event = 80 // of this size is an Event
+	return cap(c.Events)*event + cap(c.users)
+}
+
+// Parse sets c to what is in text, of which nothing is needed after that. The last
+// line needs no newline.
+func (p *Parser) Parse(text []byte, c *Chunk) {
+	*c = Chunk{Events: c.Events[:0], users: c.users[:0], alone: true}
+	for len(text) > 0 {
 		// Mostly a line begins as the one before did.
 		n := len(p.left)
 		if n == 0 || len(text) <= n || string(text[:n]) != string(p.left) {
@@ -197,6 +200,11 @@ func (p *Parser) parse(msg []byte, n uint32, c *Chunk) {
 	if !p.line.format.parse(msg, &p.wanted, e) || !p.wanted[e.Class] && e.Kind != Disconnect {
 		c.Events = c.Events[:len(c.Events)-1]
 		return
+	}
+	if len(e.User) > 0 {
+		// The text is soon overwritten.
+		c.users = append(c.users, e.User...)
+		e.User = c.users[len(c.users)-len(e.User):]
 	}
 	c.event, c.host = true, p.line.host
 	if e.Session != 0 {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +17,8 @@ import (
 var written = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func parseText(text string) *Chunk {
-	c := &Chunk{Text: []byte(text)}
-	NewParser(time.UTC, written, Classes{true, true, true, true}).Parse(c)
+	c := &Chunk{}
+	NewParser(time.UTC, written, Classes{true, true, true, true}).Parse([]byte(text), c)
 	return c
 }
 
@@ -224,8 +225,8 @@ func TestChunks(t *testing.T) {
 		p := NewParser(time.UTC, written, Classes{true, true, true, true})
 		lines, skipped := 0, 0
 		for line := range bytes.Lines(text) {
-			c := &Chunk{Text: line}
-			p.Parse(c)
+			c := &Chunk{}
+			p.Parse(line, c)
 			before = Resolve(c, before)
 			for _, e := range c.Events {
 				got = append(got, e.String())
@@ -261,6 +262,18 @@ func samples(t testing.TB) [][]byte {
 		list = append(list, text)
 	}
 	return list
+}
+
+// What is packed is what is unpacked.
+func TestPack(t *testing.T) {
+	for _, text := range samples(t) {
+		want, got := parseText(string(text)), &Chunk{}
+		got.Unpack(want.Pack(nil))
+		want.users, got.users = nil, nil
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got %v\nwant %v", got, want)
+		}
+	}
 }
 
 // vis encodes a user name as smtpd does (VIS_WHITE|VIS_SAFE, here of white
@@ -339,8 +352,8 @@ func BenchmarkParse(b *testing.B) {
 			rest = rest[i+1:]
 		}
 	})
-	c := &Chunk{Text: text}
-	bench("auth", func() { p.Parse(c) })
+	c := &Chunk{}
+	bench("auth", func() { p.Parse(text, c) })
 	all := NewParser(time.UTC, written, Classes{true, true, true, true})
-	bench("all", func() { all.Parse(c) })
+	bench("all", func() { all.Parse(text, c) })
 }

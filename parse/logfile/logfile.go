@@ -94,7 +94,14 @@ type File struct {
 	head       []byte // the beginning of its text
 	latest     int64  // a stamp in it, the latest that was seen; 0 if none was
 	age        int    // by its name
-	ahead      *ahead // its chunks, if they are read before it is its turn
+
+	// What follows is the reader's.
+	source source   // nil until its first piece is read
+	busy   bool     // somebody reads the next piece
+	ended  bool     // there are no more than those in pieces
+	broken bool     // an error was met: what is after that is not used
+	pieces []*piece // that are read and not used yet, or being read
+	kept   int      // how much memory the ready ones take, in bytes
 }
 
 // openFile opens a file. One that is there but cannot be opened is returned
@@ -169,11 +176,12 @@ type Totals struct {
 // read no further is left there, and fail is called with the reason.
 func (s *Set) Events(total *Totals) iter.Seq[[]parse.Event] {
 	return func(yield func([]parse.Event) bool) {
+		r := newReader(s.logs, chunkSize, min(runtime.GOMAXPROCS(0), maxWorkers), s.parser)
+		defer r.leave()
+		w := r.newWorker()
 		var open []*merging
-		for _, files := range s.logs {
-			next, stop := iter.Pull(s.chunks(files))
-			defer stop()
-			in := &merging{next: next, total: total}
+		for _, l := range r.logs {
+			in := &merging{total: total, next: func() *parse.Chunk { return s.next(r, l, w) }}
 			if in.advance() {
 				open = append(open, in)
 			}
@@ -213,71 +221,16 @@ func (s *merging) before(all []*merging, number int) int {
 	return n
 }
 
-// chunks yields what is in the files, one after the other.
-func (s *Set) chunks(files []*File) iter.Seq[*parse.Chunk] {
-	return func(yield func(*parse.Chunk) bool) {
-		workers := s.workers()
-		begun := 0
-		for i, f := range files {
-			for ; workers > 1 && begun < min(len(files), i+workers); begun++ {
-				g := files[begun]
-				if !g.regular() {
-					continue
-				}
-				if text, err := g.start(); err == nil && g.compressed {
-					g.ahead = readAhead(text, s.parser(g))
-					defer g.ahead.leave()
-				}
-			}
-			if !s.read(f, yield) {
-				return
-			}
-		}
+// next returns what is next in a log, nil at the end.
+func (s *Set) next(r *reader, l *log, w *worker) *parse.Chunk {
+	f, p := r.next(l, w)
+	if p == nil {
+		return nil
 	}
-}
-
-// workers is how many read a log.
-func (s *Set) workers() int {
-	if len(s.logs) > maxShared {
-		return 1
+	if p.err != nil {
+		s.failed(f, p.err)
 	}
-	return min(runtime.GOMAXPROCS(0), maxWorkers)
-}
-
-// read yields what is in a file.
-func (s *Set) read(f *File, yield func(*parse.Chunk) bool) bool {
-	if f.ahead != nil {
-		for {
-			k, err := f.ahead.next()
-			switch {
-			case err != nil:
-				s.failed(f, err)
-				return true
-			case k == nil:
-				return true
-			case !yield(&k.Chunk):
-				return false
-			}
-			f.ahead.done(k)
-		}
-	}
-	text, err := f.start()
-	if err != nil {
-		s.failed(f, err)
-		return true
-	}
-	var in source = &stream{r: text}
-	if r, ok := f.in.(io.ReaderAt); ok && f.regular() && !f.compressed {
-		in = &file{r: r, size: f.info.Size()}
-	}
-	for c, err := range chunks(in, chunkSize, s.workers(), func() *parse.Parser { return s.parser(f) }) {
-		if err != nil {
-			s.failed(f, err)
-		} else if !yield(c) {
-			return false
-		}
-	}
-	return true
+	return p.chunk
 }
 
 // failed names the file of an error that does not.
@@ -291,7 +244,7 @@ func (s *Set) failed(f *File, err error) {
 
 // merging is a log in the making of one stream of several.
 type merging struct {
-	next   func() (*parse.Chunk, bool)
+	next   func() *parse.Chunk // nil at the end
 	events []parse.Event
 	end    parse.End // of the chunk before
 	total  *Totals
@@ -300,8 +253,8 @@ type merging struct {
 // advance goes to the next chunk that has events, and is false at the end.
 func (s *merging) advance() bool {
 	for {
-		c, ok := s.next()
-		if !ok {
+		c := s.next()
+		if c == nil {
 			return false
 		}
 		s.end = parse.Resolve(c, s.end)

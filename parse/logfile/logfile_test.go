@@ -25,17 +25,23 @@ func newParser() *parse.Parser {
 // flat lists the events of a log, read in pieces of size.
 func flat(t *testing.T, in source, size, workers int) (list []string, lines, skipped int) {
 	t.Helper()
+	r := newReader([][]*File{{{source: in}}}, size, workers, func(*File) *parse.Parser { return newParser() })
+	defer r.leave()
 	var end parse.End
-	for c, err := range chunks(in, size, workers, newParser) {
-		if err != nil {
-			t.Fatal(err)
+	for w := r.newWorker(); ; {
+		_, p := r.next(r.logs[0], w)
+		if p == nil {
+			break
 		}
-		end = parse.Resolve(c, end)
-		for _, e := range c.Events {
+		if p.err != nil {
+			t.Fatal(p.err)
+		}
+		end = parse.Resolve(p.chunk, end)
+		for _, e := range p.chunk.Events {
 			list = append(list, text(e))
 		}
-		lines += c.Lines
-		skipped += c.Skipped
+		lines += p.chunk.Lines
+		skipped += p.chunk.Skipped
 	}
 	return list, lines, skipped
 }
@@ -61,8 +67,7 @@ func TestChunkSize(t *testing.T) {
 	}
 	all = append(bytes.Repeat(all, 1+3*chunkSize/len(all)), "Nov 20 10:00:00 mail smtpd[1]: the end"...)
 	var c parse.Chunk
-	c.Text = all
-	newParser().Parse(&c)
+	newParser().Parse(all, &c)
 	parse.Resolve(&c, parse.End{})
 	var want []string
 	for _, e := range c.Events {
@@ -90,26 +95,36 @@ const connect = "Nov 20 %s mail smtpd[1]: 3c41a8f5b2d901f3 smtp connected addres
 
 func line(clock string, n int) string { return fmt.Sprintf(connect, clock, n) }
 
-// Several compressed files are read at once, and yet in order; more than is kept
-// of one that is not due. Who stops early, stops all of it.
+// Several compressed files are read at once, and yet in order, whether they are
+// logs of their own or one that was rotated; more than is kept of one whose turn has
+// not come. Who stops early, stops all of it.
 func TestAhead(t *testing.T) {
-	var names []string
+	user := strings.Repeat("x", 200)
+	log := filepath.Join(t.TempDir(), "log")
+	names := []string{log + ".3.gz", log + ".2.gz", log + ".1.gz", log + ".0.gz", log}
 	var want []byte
-	for i := range 5 {
+	for i, name := range names {
 		var z bytes.Buffer
 		w := gzip.NewWriter(&z)
-		for range 3 * maxAhead {
-			io.WriteString(w, line(fmt.Sprintf("1%d:00:00", i), i))
+		for range maxAhead / len(user) {
+			fmt.Fprintf(w, "Nov 20 1%d:00:00 mail smtpd[1]: 3c41a8f5b2d901f3 smtp authentication user=%s address=203.0.113.%d host=x result=permfail\n",
+				i, user, i)
 			want = append(want, byte(i))
 		}
 		w.Close()
-		names = append(names, write(t, z.Bytes()))
+		if err := os.WriteFile(name, z.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
 	for range 3 {
 		got, total, errs := events(t, time.Time{}, nil, names...)
 		if !slices.Equal(got, want) || len(errs) > 0 || total.Lines != len(want) {
-			t.Errorf("got %d events, %d lines, %v; want %d", len(got), total.Lines, errs, len(want))
+			t.Errorf("logs: got %d events, %d lines, %v; want %d", len(got), total.Lines, errs, len(want))
+		}
+		got, total, errs = events(t, time.Unix(1, 0), nil, log)
+		if !slices.Equal(got, want) || len(errs) > 0 || total.Lines != len(want) {
+			t.Errorf("rotated: got %d events, %d lines, %v; want %d", len(got), total.Lines, errs, len(want))
 		}
 	}
 	before := runtime.NumGoroutine()
@@ -219,6 +234,40 @@ func TestReadError(t *testing.T) {
 	got, _, errs := events(t, time.Time{}, in, "-")
 	if !slices.Equal(got, []byte{1}) || len(errs) != 1 || errs[0].Error() != "read stdin: input/output error" {
 		t.Errorf("got %v, %v; want one event and the error", got, errs)
+	}
+}
+
+// brokenAt is a file of which nothing can be read from some place on, for once.
+type brokenAt struct {
+	io.ReaderAt
+	at int64
+}
+
+func (b *brokenAt) ReadAt(p []byte, at int64) (int, error) {
+	if at <= b.at && b.at < at+int64(len(p)) {
+		return 0, errors.New("input/output error")
+	}
+	return b.ReaderAt.ReadAt(p, at)
+}
+
+// After an error no more of a file is used, whoever has read it already.
+func TestBroken(t *testing.T) {
+	text := strings.Repeat(line("10:00:00", 1), 3000)
+	r := newReader([][]*File{{{source: &file{r: &brokenAt{strings.NewReader(text), 100_000}, size: int64(len(text))}}}}, 10_000, 3,
+		func(*File) *parse.Parser { return newParser() })
+	defer r.leave()
+	pieces, errs := 0, 0
+	for w := r.newWorker(); ; pieces++ {
+		_, p := r.next(r.logs[0], w)
+		if p == nil {
+			break
+		}
+		if p.err != nil {
+			errs++
+		}
+	}
+	if pieces != 10 || errs != 1 {
+		t.Errorf("got %d pieces, %d errors; want 10, the last of them with the error", pieces, errs)
 	}
 }
 

@@ -4,154 +4,17 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"iter"
 	"slices"
-	"sync"
 
 	"ban_smtpd/parse"
 )
 
-// chunkSize is how much of a log is parsed at a time, in bytes: large against
-// what it costs to hand a chunk over, small against a cache.
-const chunkSize = 256 << 10
-
-// maxWorkers is how many goroutines parse a log: as many as one that counts can
-// bear. Of more than maxShared logs each is read by one, as they all are open at
-// once and each worker has its memory.
-const (
-	maxWorkers = 4
-	maxShared  = 8
-)
-
-// chunks yields the text of a log in pieces of whole lines, parsed, in order. A
-// chunk is valid until the next. size is at least twice parse.MaxLine.
-//
-// All goroutines of the program are here and in readAhead. Each reads a piece and
-// parses it while it is in the cache, and so does the caller's whenever there is
-// nothing to yield: there are no more of them than processors, and none waits
-// while there is something to do.
-func chunks(in source, size, workers int, parser func() *parse.Parser) iter.Seq2[*parse.Chunk, error] {
-	return func(yield func(*parse.Chunk, error) bool) {
-		n := 2*workers + 1
-		if workers == 1 {
-			n = 1 // and always in the cache
-		}
-		q := queue{in: in, free: make(chan *piece, n), order: make(chan *piece, n)}
-		for range n {
-			q.free <- &piece{buf: make([]byte, 0, size+room), parsed: make(chan struct{}, 1)}
-		}
-		quit := make(chan struct{})
-		defer close(quit)
-		for range workers - 1 {
-			go func() {
-				for parser := parser(); ; {
-					select {
-					case p := <-q.free:
-						q.fill(p, parser)
-					case <-quit:
-						return
-					}
-				}
-			}()
-		}
-		own := parser()
-		for p := q.next(own); p != nil; p = q.next(own) {
-			if !yield(&p.Chunk, nil) {
-				return
-			}
-			if p.err != nil && p.err != io.EOF {
-				yield(nil, p.err)
-				return
-			}
-			q.free <- p
-		}
-	}
-}
-
-// piece is a chunk with its buffer, on its way round.
-type piece struct {
-	parse.Chunk
-	buf    []byte
-	err    error         // after Text, io.EOF at the end
-	parsed chan struct{} // receives when Chunk is filled in
-}
-
-// queue is where the pieces of a log stand in line.
-type queue struct {
-	free  chan *piece
-	order chan *piece
-	first *piece // of order
-
-	mu    sync.Mutex
-	in    source
-	ended bool
-}
-
-// source is what a log is read from.
+// source is what a file is read from, in pieces of whole lines.
 type source interface {
 	// next says what fills the next piece, of which buf is the buffer: with
 	// its text, and io.EOF if it is the last one. It is called by one at a
 	// time, what it returns is not.
 	next(buf []byte) (read func() ([]byte, error), last bool)
-}
-
-// fill reads and parses the next piece, if there is one.
-func (q *queue) fill(p *piece, parser *parse.Parser) {
-	q.mu.Lock()
-	if q.ended {
-		q.mu.Unlock()
-		return
-	}
-	read, last := q.in.next(p.buf)
-	q.order <- p // never blocks: there are no more pieces
-	if last {
-		q.ended = true
-		close(q.order)
-	}
-	q.mu.Unlock()
-	p.Text, p.err = read()
-	parser.Parse(&p.Chunk)
-	p.parsed <- struct{}{}
-}
-
-// next returns the first piece in the line, nil at the end. Until it is parsed, it
-// fills others.
-func (q *queue) next(parser *parse.Parser) *piece {
-	for {
-		if q.first == nil {
-			select {
-			case q.first = <-q.order:
-				if q.first == nil {
-					return nil
-				}
-			default:
-			}
-		}
-		if p := q.first; p != nil {
-			select {
-			case <-p.parsed:
-				q.first = nil
-				return p
-			default:
-			}
-		}
-		select {
-		case p := <-q.free:
-			q.fill(p, parser)
-			continue
-		default:
-		}
-		// All are filled, or being filled.
-		if q.first == nil {
-			q.first = <-q.order
-		}
-		if p := q.first; p != nil {
-			<-p.parsed
-			q.first = nil
-			return p
-		}
-		return nil
-	}
 }
 
 // file is a plain log, of which each piece can be read without those before.
