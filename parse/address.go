@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 )
 
@@ -22,25 +23,28 @@ func address(text []byte) (netip.Addr, bool) {
 // ipv4 reads most addresses there are without an allocation, which
 // netip.ParseAddr does not; it is as strict.
 func ipv4(text []byte) (netip.Addr, bool) {
-	var quad [4]byte
-	n, digits, value := 0, 0, 0
+	if len(text) > len("255.255.255.255") {
+		return netip.Addr{}, false
+	}
+	addr, n, digits, value := uint32(0), 0, 0, uint32(0)
 	for _, c := range text {
-		switch {
-		case c >= '0' && c <= '9' && (digits == 0 || value > 0):
-			value = value*10 + int(c-'0')
-			digits++
-			if value > 255 {
+		if d := uint32(c) - '0'; d <= 9 {
+			if digits > 0 && value == 0 {
 				return netip.Addr{}, false
 			}
-		case c == '.' && digits > 0 && n < 3:
-			quad[n] = byte(value)
-			n, digits, value = n+1, 0, 0
-		default:
+			value = 10*value + d
+			digits++
+			continue
+		}
+		if c != '.' || digits == 0 || value > 255 || n > 2 {
 			return netip.Addr{}, false
 		}
+		addr = addr<<8 | value
+		n, digits, value = n+1, 0, 0
 	}
-	quad[3] = byte(value)
-	return netip.AddrFrom4(quad), n == 3 && digits > 0
+	var quad [4]byte
+	binary.BigEndian.PutUint32(quad[:], addr<<8|value)
+	return netip.AddrFrom4(quad), n == 3 && digits > 0 && value <= 255
 }
 
 // clientPort reads "ADDR port N", as sshd writes it.

@@ -45,8 +45,12 @@ func (p *Parser) cutHeader(rest []byte) (msg []byte, ok bool) {
 	}
 	p.head = append(p.head[:0], rest[:len(rest)-len(msg)]...)
 	p.line = header{host: hostNumber(host)}
+	p.sieve = all
 	for i := range formats {
 		if f := &formats[i]; f.is(name) {
+			if f.sieve != nil {
+				p.sieve = f.sieve(&p.wanted)
+			}
 			p.line.format, p.line.process = f, uint64(i+1)<<32|uint64(pid)
 			break
 		}

@@ -73,14 +73,14 @@ type Event struct {
 // be of classes that are not wanted.
 type format struct {
 	parse func(msg []byte, w *wanted, e *Event) bool
-	look  func(msg []byte, w *wanted) bool // if not nil, says whether parse is worth its while
-	tags  []string                         // "/smtpd" is that of any instance: postfix/smtpd, postfix/submission/smtpd
+	sieve func(w *wanted) sieve // if not nil, what it stops need not be parsed
+	tags  []string              // "/smtpd" is that of any instance: postfix/smtpd, postfix/submission/smtpd
 }
 
 // formats is the table of all daemons whose lines are read. To add one is to
 // add a line here.
 var formats = [...]format{
-	{opensmtpd, opensmtpdLook, []string{"smtpd"}},
+	{opensmtpd, opensmtpdSieve, []string{"smtpd"}},
 	{postfix, nil, []string{"/smtpd"}},
 	{dovecot, nil, []string{"dovecot", "imap-login", "pop3-login", "submission-login", "managesieve-login"}},
 	{saslauthd, nil, []string{"saslauthd"}},
@@ -111,10 +111,11 @@ type Parser struct {
 
 	// Of the line before, all that is left of the message, and what it says:
 	// neighbouring lines mostly have it in common.
-	left []byte
-	when int64
-	head []byte // of left, the host and the tag, with the spaces around them
-	line header
+	left  beginning
+	when  int64
+	head  []byte // of left, the host and the tag, with the spaces around them
+	line  header
+	sieve sieve // of line.format
 }
 
 // ahead is how much later than the log was written a stamp may seem to be: by
@@ -160,30 +161,30 @@ func (c *Chunk) Size() int {
 // line needs no newline.
 func (p *Parser) Parse(text []byte, c *Chunk) {
 	*c = Chunk{Events: c.Events[:0], users: c.users[:0], alone: true}
-	for len(text) > 0 {
-		// Mostly a line begins as the one before did.
-		n := len(p.left)
-		if n == 0 || len(text) <= n || string(text[:n]) != string(p.left) {
-			n = 0
+	for at := 0; at < len(text); {
+		line := text[at:]
+		n := p.left.of(line) // mostly a line begins as the one before did
+		i := bytes.IndexByte(line[n:], '\n')
+		if i < 0 {
+			i = len(line) - n
 		}
-		line, rest := text, []byte(nil)
-		if i := bytes.IndexByte(text[n:], '\n'); i >= 0 {
-			line, rest = text[:n+i], text[n+i+1:]
-		}
-		text = rest
+		line = line[:n+i]
+		at += n + i + 1
 		c.Lines++
-		if n == 0 || len(line) > MaxLine {
-			msg := p.cut(line, c)
-			if msg == nil {
+		if n == 0 || n+i > MaxLine {
+			if n = p.cut(line, c); n == 0 {
 				continue
 			}
-			n = len(line) - len(msg)
 		}
 		c.event, c.alone = false, false
-		if f := p.line.format; f != nil {
-			if msg, n := unfold(line[n:]); f.look == nil || f.look(msg, &p.wanted) {
-				p.parse(msg, n, c)
-			}
+		msg := line[n:]
+		switch {
+		case p.line.format == nil:
+		case len(msg) > 0 && msg[0] == 'm':
+			text, count := unfold(msg)
+			p.parse(text, count, c)
+		case !p.sieve.stops(msg):
+			p.parse(msg, 1, c)
 		}
 	}
 }
@@ -196,7 +197,8 @@ func (p *Parser) parse(msg []byte, n uint32, c *Chunk) {
 	}
 	c.Events = c.Events[:len(c.Events)+1]
 	e := &c.Events[len(c.Events)-1]
-	*e = Event{Time: p.when, Count: n, Each: 1, Session: p.line.process}
+	*e = Event{}
+	e.Time, e.Count, e.Each, e.Session = p.when, n, 1, p.line.process
 	if !p.line.format.parse(msg, &p.wanted, e) || !p.wanted[e.Class] && e.Kind != Disconnect {
 		c.Events = c.Events[:len(c.Events)-1]
 		return
@@ -212,23 +214,27 @@ func (p *Parser) parse(msg []byte, n uint32, c *Chunk) {
 	}
 }
 
-// cut returns the message of a line, and sets p.when and p.line. It is nil if the
-// line has none.
-func (p *Parser) cut(line []byte, c *Chunk) []byte {
+// cut returns where the message of a line begins, and sets p.when and p.line. It
+// is 0 if the line has none.
+func (p *Parser) cut(line []byte, c *Chunk) int {
 	when, rest, ok := p.stamp.cut(line)
 	if ok && len(line) <= MaxLine {
 		if msg, ok := p.cutHeader(rest); ok {
-			p.left, p.when = append(p.left[:0], line[:len(line)-len(msg)]...), when
-			return msg
+			n := len(line) - len(msg)
+			p.when, p.left.n = when, 0
+			if !p.stamp.fraction {
+				p.left.set(line[:n])
+			}
+			return n
 		}
 		if n, host := repetition(rest); n > 0 {
 			c.repeated(n, hostNumber(host), when)
-			return nil
+			return 0
 		}
 	}
 	c.Skipped++
 	c.event, c.alone = false, false
-	return nil
+	return 0
 }
 
 // repeated adds what "last message repeated n times" says: the event of the

@@ -36,7 +36,17 @@ func (e Event) String() string {
 	if e.Session != 0 {
 		e.Session ^= hostNumber([]byte("mail"))
 	}
-	return fmt.Sprintf("%s %x %s %q x%d", kind, e.Session, addr, e.User, e.Count)
+	return fmt.Sprintf("%s %x %s %q x%d", kind, unmixed(e.Session), addr, e.User, e.Count)
+}
+
+// unmixed is the number that sessionID made a session's of.
+func unmixed(id uint64) (n uint64) {
+	for _, shift := range []int{4, 0} {
+		for i := range 8 {
+			n = n<<4 | id>>(8*i+shift)&0xf
+		}
+	}
+	return n
 }
 
 func TestOpenSMTPD(t *testing.T) {
@@ -122,7 +132,7 @@ func TestOwn(t *testing.T) {
 	}
 }
 
-func TestHex(t *testing.T) {
+func TestSessionID(t *testing.T) {
 	good := "0123456789abcdef"
 	for i := range 16 {
 		for c := range 256 {
@@ -130,8 +140,8 @@ func TestHex(t *testing.T) {
 			text[i] = byte(c)
 			want, err := strconv.ParseUint(string(text), 16, 64)
 			wantOK := err == nil && !bytes.ContainsAny(text, "ABCDEF_+-")
-			if got, ok := hex(text); ok != wantOK || ok && got != want {
-				t.Errorf("%q: got %x, %v; want %x, %v", text, got, ok, want, wantOK)
+			if got, ok := sessionID(text); ok != wantOK || ok && unmixed(got) != want {
+				t.Errorf("%q: got %x, %v; want %x, %v", text, unmixed(got), ok, want, wantOK)
 			}
 		}
 	}
@@ -139,7 +149,7 @@ func TestHex(t *testing.T) {
 
 func TestIPv4(t *testing.T) {
 	for _, text := range []string{"", "0.0.0.0", "1.2.3.4", "255.255.255.255", "10.0.0.10", "1.2.3", "1.2.3.4.5", "1.2.3.",
-		".1.2.3", "1..2.3", "01.2.3.4", "1.2.3.00", "256.1.1.1", "1.2.3.999999999999", "1.2.3.4 ", "1.2.3.x", "::1", "-1.2.3.4"} {
+		".1.2.3", "1..2.3", "01.2.3.4", "1.2.3.00", "256.1.1.1", "1.2.3.999999999999", "1.2.3.1000", "1.2.3.0255", "10.0.0.256", "1000.2.3.4", "1.2.3.18446744073709551617", "1.2.3.4 ", "1.2.3.x", "::1", "-1.2.3.4"} {
 		want, err := netip.ParseAddr(text)
 		got, ok := ipv4([]byte(text))
 		if ok != (err == nil && want.Is4()) || ok && got != want {
@@ -264,18 +274,6 @@ func samples(t testing.TB) [][]byte {
 	return list
 }
 
-// What is packed is what is unpacked.
-func TestPack(t *testing.T) {
-	for _, text := range samples(t) {
-		want, got := parseText(string(text)), &Chunk{}
-		got.Unpack(want.Pack(nil))
-		want.users, got.users = nil, nil
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("got %v\nwant %v", got, want)
-		}
-	}
-}
-
 // vis encodes a user name as smtpd does (VIS_WHITE|VIS_SAFE, here of white
 // space and backslashes only), and syslog what syslogd(8) does with newlines.
 var (
@@ -356,4 +354,37 @@ func BenchmarkParse(b *testing.B) {
 	bench("auth", func() { p.Parse(text, c) })
 	all := NewParser(time.UTC, written, Classes{true, true, true, true})
 	bench("all", func() { all.Parse(text, c) })
+}
+
+func TestBeginning(t *testing.T) {
+	text := []byte(strings.Repeat("Nov 20 10:00:00 mail smtpd[1]: ", 4))
+	for n := range 80 {
+		var b beginning
+		b.set(text[:n])
+		if got := b.of(text); got != n && (got != 0 || n <= 64) {
+			t.Errorf("%d bytes: got %d", n, got)
+		}
+		if got := b.of(text[:max(n, 63)]); got != 0 && got != n {
+			t.Errorf("%d bytes of a short line: got %d", n, got)
+		}
+		for i := range n {
+			line := bytes.Clone(text)
+			line[i] ^= 0x20
+			if got := b.of(line); got != 0 {
+				t.Errorf("%d bytes, another one at %d: got %d", n, i, got)
+			}
+		}
+	}
+}
+
+// What is packed is what is unpacked.
+func TestPack(t *testing.T) {
+	for _, text := range samples(t) {
+		want, got := parseText(string(text)), &Chunk{}
+		got.Unpack(want.Pack(nil))
+		want.users, got.users = nil, nil
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got %v\nwant %v", got, want)
+		}
+	}
 }

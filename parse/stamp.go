@@ -19,7 +19,8 @@ type stamps struct {
 	base   int64 // Unix seconds when that minute began
 	isoEnd int   // 0: minute is of a BSD stamp; otherwise the length of zone
 
-	rfc5424 bool // the line before was in that form
+	rfc5424  bool // the line before was in that form
+	fraction bool // and its time had a fraction of a second, so hardly a line has the same
 }
 
 // bsd is how long "Nov 21 00:16:35" is, and iso "2026-11-21T00:16:35".
@@ -39,6 +40,7 @@ const (
 // A day of one digit has two spaces before it, or one in a log that was copied
 // out of a web page, as some of fail2ban's and CrowdSec's samples were.
 func (s *stamps) cut(line []byte) (when int64, rest []byte, ok bool) {
+	s.fraction = false
 	if s.rfc5424 = len(line) > 0 && line[0] == '<'; s.rfc5424 {
 		var version bool
 		_, line = number(line[1:])
@@ -113,7 +115,7 @@ func (s *stamps) parseISO(line []byte) (int64, []byte, bool) {
 		return 0, nil, false
 	}
 	zone := line[iso:]
-	if zone[0] == '.' {
+	if s.fraction = zone[0] == '.'; s.fraction {
 		zone = zone[1:]
 		for len(zone) > 0 && zone[0] >= '0' && zone[0] <= '9' {
 			zone = zone[1:]
