@@ -504,7 +504,9 @@ func (j *job) tell(logs *logfile.Set, back time.Time) {
 
 // judge says what is wrong or surprising about what was counted.
 func (j *job) judge(t count.Totals) {
-	if t.Nameless > 0 && t.Addressed == 0 && t.Local == 0 {
+	// Of failures older than the window the sessions may begin in a rotated log
+	// that was not needed.
+	if t.Outside < t.Failures && t.Nameless > 0 && t.Addressed == 0 && t.Local == 0 {
 		j.warn(fmt.Errorf("%s, but no address of any: has the format of the log changed?", many(t.Nameless, "failure")))
 	}
 	if (j.DryRun || j.Verbose) && t.Anonymous > 0 {
