@@ -16,6 +16,8 @@ type model struct {
 	fails  []modelFail // in the window, in order of time
 	since  int64       // of the ban, 0 if there is none
 	report Failures
+	first  int64
+	last   int64
 	users  []string
 }
 
@@ -58,6 +60,10 @@ func (m *model) fail(f modelFail) {
 		reported = m.fails
 	}
 	for _, f := range reported {
+		if m.report == (Failures{}) {
+			m.first, m.last = f.time, f.time
+		}
+		m.first, m.last = min(m.first, f.time), max(m.last, f.time)
 		m.report[f.class] += f.n
 		if !slices.Contains(m.users, f.user) && len(m.users) < maxUsers {
 			m.users = append(m.users, f.user)
@@ -127,6 +133,9 @@ func TestModel(t *testing.T) {
 			o, _ := c.Offender(p)
 			if got, want := slices.Contains(banned, p), m.since != 0; got != want || o.Failures != m.report || o.Users != len(m.users) {
 				t.Errorf("seed %d, %v: got %v, %v of %d users; want %v, %v of %d", seed, p, got, o.Failures, o.Users, want, m.report, len(m.users))
+			}
+			if m.since != 0 && (o.First.Unix() != m.first || o.Last.Unix() != m.last) {
+				t.Errorf("seed %d, %v: got %d to %d, want %d to %d", seed, p, o.First.Unix(), o.Last.Unix(), m.first, m.last)
 			}
 			cl := c.clients.get(keyOf(p.Addr()))
 			if cl == nil || m.since != 0 && r.Within == 0 {

@@ -40,15 +40,6 @@ func (c *Counter) put(cl *client, a *act) {
 // push puts failures at the end.
 func (c *Counter) push(cl *client, when, what, n uint32) {
 	cl.sum += n
-	if c.within == 0 && n == 1 {
-		// Without a window the time does not matter, but for the first.
-		for i := range cl.fails[:cl.n] {
-			if f := &cl.fails[i]; f.what&^3 == what && f.n() < 3 {
-				f.what++
-				return
-			}
-		}
-	}
 	for ; n > 0; n -= min(n, 3) {
 		if int(cl.n) == len(cl.fails) {
 			c.spill(cl)
