@@ -43,11 +43,11 @@ func opensmtpd(msg []byte, _ *wanted, e *Event) bool {
 	}
 	ok := false
 	switch {
-	case len(event) > len(connected) && string(event[:len(connected)]) == connected:
+	case len(event) >= len(connected) && string(event[:len(connected)]) == connected:
 		ok = smtpdConnected(event[len(connected):], e)
-	case len(event) > len(authentication) && string(event[:len(authentication)]) == authentication:
+	case len(event) >= len(authentication) && string(event[:len(authentication)]) == authentication:
 		ok = smtpdAuthentication(event[len(authentication):], e)
-	case len(event) > len(disconnected) && string(event[:len(disconnected)]) == disconnected:
+	case len(event) >= len(disconnected) && string(event[:len(disconnected)]) == disconnected:
 		ok = smtpdDisconnected(event[len(disconnected):], e)
 	default:
 		ok = smtpdOther(event, e)
@@ -61,7 +61,7 @@ func opensmtpd(msg []byte, _ *wanted, e *Event) bool {
 func smtpdOther(event []byte, e *Event) bool {
 	name, rest, _ := bytes.Cut(event, []byte(" "))
 	switch string(name) {
-	case "closed":
+	case "closed", "disconnected": // which had no reason
 		return smtpdDisconnected(rest, e)
 	case "failed-command":
 		return smtpdFailedCommand(rest, e)

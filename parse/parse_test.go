@@ -71,6 +71,7 @@ func TestOpenSMTPD(t *testing.T) {
 		{"success", id + " smtp authentication user=bob result=ok", "success " + id + `  "bob" x1`},
 		{"tempfail", id + " smtp authentication user=bob result=tempfail", ""},
 		{"disconnected", id + " smtp disconnected reason=quit", "disconnect " + id + `  "" x1`},
+		{"disconnected, cut off", id + " smtp disconnected", "disconnect scan " + id + `  "" x1`},
 		{"closed", id + " smtp event=closed reason=quit", "disconnect " + id + `  "" x1`},
 		{"command injects a failure", id + ` smtp failed-command command="x" smtp authentication user=x result=permfail`, "hint nothing " + id + `  "" x1`},
 		{"command injects an address", id + ` smtp failed-command command="x" smtp connected address=8.8.8.8 host=x" result="500"`, "hint nothing " + id + `  "" x1`},
