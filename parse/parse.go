@@ -19,6 +19,10 @@ import (
 // 2,047 bytes, each encoded as two. syslogd cuts at 8,192.
 const MaxLine = 64 << 10
 
+// maxUser is how many bytes of a user's name are told. smtpd(8) logs 255; nobody who
+// logs in has such a name.
+const maxUser = 1 << 10
+
 // Kind says what an event is.
 type Kind uint8
 
@@ -64,7 +68,7 @@ type Event struct {
 	Time    int64      // seconds since 1970, as the logging host's clock had it
 	Session uint64     // joins the lines of a login. 0: what is known is in this line
 	Addr    netip.Addr // the client, where the line names it. Not valid in Connect: not from the network
-	User    []byte     // as logged, with the daemon's and syslogd's encoding; nil if no name was given
+	User    []byte     // as logged, with the daemon's and syslogd's encoding, but at most maxUser bytes; nil if no name was given
 }
 
 // A format turns a message of one daemon into an event, and says whether it is
@@ -203,10 +207,10 @@ func (p *Parser) parse(msg []byte, n uint32, c *Chunk) {
 		c.Events = c.Events[:len(c.Events)-1]
 		return
 	}
-	if len(e.User) > 0 {
+	if n := min(len(e.User), maxUser); n > 0 {
 		// The text is soon overwritten.
-		c.users = append(c.users, e.User...)
-		e.User = c.users[len(c.users)-len(e.User):]
+		c.users = append(c.users, e.User[:n]...)
+		e.User = c.users[len(c.users)-n:]
 	}
 	c.event, c.host = true, p.line.host
 	if e.Session != 0 {

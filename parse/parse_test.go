@@ -68,6 +68,7 @@ func TestOpenSMTPD(t *testing.T) {
 		{"failure, user is a result", id + " smtp authentication user=result=ok result=permfail", "failure " + id + `  "result=ok" x1`},
 		{"failure, words added", id + " smtp authentication user=bob result=ok result=permfail", ""},
 		{"failure, user is an address", id + " smtp authentication user=address=8.8.8.8 result=permfail", "failure " + id + `  "address=8.8.8.8" x1`},
+		{"failure, long name", id + " smtp authentication user=" + strings.Repeat("x", 8000) + " result=permfail", "failure " + id + `  "` + strings.Repeat("x", maxUser) + `" x1`},
 		{"success", id + " smtp authentication user=bob result=ok", "success " + id + `  "bob" x1`},
 		{"tempfail", id + " smtp authentication user=bob result=tempfail", ""},
 		{"disconnected", id + " smtp disconnected reason=quit", "disconnect " + id + `  "" x1`},
@@ -310,7 +311,9 @@ func FuzzLine(f *testing.F) {
 		if got := c.Events[0].Addr.String(); got != "198.51.100.7" {
 			t.Errorf("address %s of\n%s", got, log)
 		}
-		if got := string(c.Events[1].User); got != vis.Replace(user) || c.Events[1].Addr.IsValid() {
+		want := vis.Replace(user)
+		want = want[:min(len(want), maxUser)]
+		if got := string(c.Events[1].User); got != want || c.Events[1].Addr.IsValid() {
 			t.Errorf("user %q, address %v of\n%s", got, c.Events[1].Addr, log)
 		}
 		// And as a line of its own it does no harm.
